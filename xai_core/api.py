@@ -1,0 +1,118 @@
+"""The Python interface: pictures in, maps and scores out, through the same engine as the page and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from .classifiers.cards import Card
+from .corruptions import chain
+from .engine.requests import Explain, GivenMap, Predict, evaluate, prepare_input
+from .registry import METHODS, MODELS, SCORES
+from .types import Mask, Picture, Prediction, SaliencyMap, Score, frozen
+
+if TYPE_CHECKING:
+    from .engine.inline import InlineEngine
+
+
+@lru_cache(maxsize=1)
+def engine() -> InlineEngine:
+    """This process's engine; made, and torch imported, on first use."""
+    from .engine.inline import InlineEngine
+
+    return InlineEngine()
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A classifier by its card; its weights are on this machine."""
+
+    card: Card
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of every class, by index."""
+        return self.card.labels
+
+    def predict(self, picture: Picture, corruptions: Sequence[str] = (), seed: int = 0) -> Prediction:
+        """The probabilities of a picture's classes; `corruptions` as on the command line, "gaussian_noise=25"."""
+        given = prepare_input(picture, self.card, tuple(chain.parse(text) for text in corruptions), seed)
+        return cast(Prediction, engine().result(Predict(given)))
+
+
+def load_classifier(name: str) -> Classifier:
+    """A classifier by name, its weights downloaded if need be; raises `XaiError` when it cannot be had."""
+    from .classifiers import weights
+
+    card: Card = MODELS[name]
+    weights.fetch(card)
+    engine().executor.classifier(name)
+    return Classifier(card)
+
+
+def explain(
+    model: Classifier,
+    picture: Picture,
+    method: str,
+    target: int | None = None,
+    seed: int = 0,
+    corruptions: Sequence[str] = (),
+    **parameters: Any,
+) -> SaliencyMap:
+    """A saliency map, float32 (H, W) in the model's input frame.
+
+    `target` is a class index; None is the model's top class on the uncorrupted picture. `parameters` are the
+    method's own, such as `samples=50`. Raises `XaiError` for what does not fit.
+    """
+    spec = METHODS[method]
+    given = prepare_input(picture, model.card, tuple(chain.parse(text) for text in corruptions), seed)
+    if target is None:
+        target = cast(Prediction, engine().result(Predict(given.clean))).top
+    return cast(SaliencyMap, engine().result(Explain(given, method, spec.make(parameters), int(target), seed)))
+
+
+def score(
+    model: Classifier,
+    picture: Picture,
+    saliency: SaliencyMap | npt.NDArray[np.floating],
+    scores: Sequence[str],
+    mask: Mask | npt.NDArray[np.bool_] | None = None,
+    target: int | None = None,
+    seed: int | None = None,
+    corruptions: Sequence[str] = (),
+    **parameters: Any,
+) -> dict[str, Score]:
+    """Scores of a map by name.
+
+    `saliency` is a `SaliencyMap`, or an array (H, W) in the model's input frame for `target` (None: the model's top
+    class). `mask` has the picture's own size. `parameters` go to the scores that have them.
+    """
+    steps = tuple(chain.parse(text) for text in corruptions)
+    if isinstance(saliency, SaliencyMap):
+        values, target = saliency.values, saliency.target if target is None else target
+        seed = saliency.seed if seed is None else seed
+    else:
+        values = np.asarray(saliency, dtype=np.float32)
+    seed = seed or 0
+    given = prepare_input(picture, model.card, steps, seed)
+    if target is None:
+        target = cast(Prediction, engine().result(Predict(given.clean))).top
+    if mask is not None and not isinstance(mask, Mask):
+        mask = Mask(np.asarray(mask))
+    subject = GivenMap(given, frozen(values), int(target), seed)
+    found = {}
+    for name in scores:
+        spec = SCORES[name]
+        own = {key: value for key, value in parameters.items() if key in spec.parameters.model_fields}
+        request = evaluate(subject, name, spec.make(own), model.card, mask, picture)
+        found[name] = cast(Score, engine().result(request))
+    return found

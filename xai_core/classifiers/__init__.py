@@ -1,0 +1,1 @@
+"""Classifiers: model cards, their weights, and networks prepared for explanation."""

@@ -1,0 +1,213 @@
+"""A loaded classifier: single batches through its network, every pass counted.
+
+No other part calls a network. `Run` loops over batches with this, and lends `network` to a reference library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..types import Cost, XaiError
+from . import preparing, weights
+from .cards import Card
+from .loading import load_network
+
+
+class _Reached(Exception):  # not an error, whence the name
+    """Raised by a hook to end a forward pass at the layer that was asked for."""
+
+
+class Classifier:
+    """A prepared network on its device.
+
+    Inputs are float32 (B, 3, H, W), normalised, on `device`; logits are float32 (B, K). `network` is the prepared
+    network, `fast` the same with batch norm folded, which everything uses unless it needs a layer that folding
+    changed.
+    """
+
+    def __init__(self, card: Card, network: nn.Module, digest: str, device: torch.device):
+        """`network` is in evaluation mode, float32, on the CPU; `digest` names card and weights in keys."""
+        self.card = card
+        self.device = device
+        self.digest = digest
+        prepared = preparing.prepare(network)
+        fast, self._changed = preparing.fold_batch_norm(prepared)
+        self.network = prepared.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.fast = fast.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._forward = self._backward = 0
+        for network in (self.network, self.fast):
+            network.register_forward_hook(self._count)
+        self._mean = torch.tensor(card.preprocess.mean, device=device).view(3, 1, 1)
+        self._std = torch.tensor(card.preprocess.std, device=device).view(3, 1, 1)
+
+    @classmethod
+    def load(cls, card: Card, device: torch.device) -> Classifier:
+        """The classifier of a card; raises `XaiError` when its weights are not here or do not fit."""
+        return cls(card, load_network(card), card.digest(weights.digest(card)), device)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of all tensors of both networks, shared ones once."""
+        storages = {
+            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+            for network in (self.network, self.fast)
+            for tensor in (*network.parameters(), *network.buffers())
+        }
+        return sum(storages.values())
+
+    @property
+    def passes(self) -> Cost:
+        """All passes so far, counted by hooks, whoever made them."""
+        return Cost(self._forward, self._backward)
+
+    def _count(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        self._forward += len(output)
+        if output.requires_grad:
+            output.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
+
+    def _count_backward(self, gradient: torch.Tensor) -> None:
+        self._backward += len(gradient)
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels in [0, 1] (..., H, W, 3) as network input (..., 3, H, W) float32."""
+        x = pixels.to(self.device, torch.float32).movedim(-1, -3)
+        return (x - self._mean) / self._std
+
+    def layer(self, name: str) -> str:
+        """The dotted path of a layer; "auto" is the card's `cam_layer`; raises `XaiError` for an unknown one."""
+        path = self.card.cam_layer if name == "auto" else name
+        try:
+            self.network.get_submodule(path)
+        except AttributeError:
+            raise XaiError(
+                f"{self.card.title} has no layer {path!r}; a layer is a dotted path such as "
+                f"{self.card.cam_layer}, or auto."
+            ) from None
+        return path
+
+    def _network_for(self, layer: str) -> nn.Module:
+        network: nn.Module = self.network if layer in self._changed else self.fast
+        return network
+
+    def _unused(self, layer: str) -> XaiError:
+        return XaiError(f"The layer {layer!r} of {self.card.title} is not used when it classifies; choose another.")
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K) without a graph."""
+        with torch.inference_mode():
+            return self.fast(_channels_last(x))  # type: ignore[no-any-return]
+
+    def gradients(self, x: torch.Tensor, target: int) -> torch.Tensor:
+        """Gradients (B, 3, H, W) of the target's logit with respect to the inputs."""
+        with torch.enable_grad():
+            x = _channels_last(x.detach()).requires_grad_()
+            score = self.fast(x)[:, target].sum()
+            return torch.autograd.grad(score, x)[0]
+
+    def layer_inputs(self, layer: str, x: torch.Tensor) -> torch.Tensor:
+        """What a layer gets as its input, (B, C, h, w); the pass ends there."""
+        caught: list[torch.Tensor] = []
+
+        def catch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            caught.append(_single(inputs, layer))
+            raise _Reached
+
+        network = self._network_for(layer)
+        with torch.inference_mode(), _hooked(network.get_submodule(layer).register_forward_pre_hook(catch)):
+            with contextlib.suppress(_Reached):
+                network(_channels_last(x))
+            self._forward += len(x)
+        if not caught:
+            raise self._unused(layer)
+        return caught[0].clone()
+
+    def gradients_from(self, layer: str, given: torch.Tensor, x: torch.Tensor, target: int) -> torch.Tensor:
+        """Gradients (B, C, h, w) of the target's logit with respect to `given` inputs of a layer.
+
+        The layers below run on the single input `x` only, because what they compute is replaced.
+        """
+        with torch.enable_grad():
+            h = given.detach().clone().requires_grad_()
+            network = self._network_for(layer)
+            replace: Callable[..., Any] = lambda module, inputs: (h, *inputs[1:])  # noqa: E731
+            with _hooked(network.get_submodule(layer).register_forward_pre_hook(replace)):
+                score = network(_channels_last(x))[:, target].sum()
+            return torch.autograd.grad(score, h)[0]
+
+    def activations_and_gradients(self, layer: str, x: torch.Tensor, target: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output (B, C, h, w) of a layer, and the gradient of the target's logit with respect to it."""
+        caught: list[torch.Tensor] = []
+
+        def catch(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+            caught.append(_single((output,), layer).detach().requires_grad_())
+            return caught[-1]
+
+        network = self._network_for(layer)
+        with torch.enable_grad():
+            with _hooked(network.get_submodule(layer).register_forward_hook(catch)):
+                score = network(_channels_last(x))[:, target].sum()
+            if not caught:
+                raise self._unused(layer)
+            gradient = torch.autograd.grad(score, caught[0], allow_unused=True)[0]
+        return caught[0].detach(), torch.zeros_like(caught[0]) if gradient is None else gradient
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[nn.Module]:
+        """Lends the prepared network to a reference library and takes back what the library changed.
+
+        Hooks that it leaves behind, modules that it replaces, and gradients are undone.
+        """
+        hooks = {module: _hook_ids(module) for module in self.network.modules()}
+        children = {module: dict(module._modules) for module in self.network.modules()}
+        training = {module: module.training for module in self.network.modules()}
+        try:
+            with torch.enable_grad():
+                yield self.network
+        finally:
+            for module, known in children.items():
+                module._modules.clear()
+                module._modules.update(known)
+            for module, ids in hooks.items():
+                module.training = training[module]
+                for registry, kept in zip(_hook_registries(module), ids, strict=True):
+                    for handle in set(registry) - kept:
+                        del registry[handle]
+            for parameter in self.network.parameters():
+                parameter.grad = None
+                parameter.requires_grad_(False)
+
+
+def _channels_last(x: torch.Tensor) -> torch.Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _single(values: tuple[Any, ...], layer: str) -> torch.Tensor:
+    if len(values) != 1 or not isinstance(values[0], torch.Tensor) or values[0].ndim != 4:
+        raise XaiError(f"The layer {layer!r} has no single map of channels; choose a convolution or a stage.")
+    return values[0]
+
+
+@contextlib.contextmanager
+def _hooked(handle: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _hook_registries(module: nn.Module) -> list[Any]:
+    return [
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    ]
+
+
+def _hook_ids(module: nn.Module) -> list[set[int]]:
+    return [set(registry) for registry in _hook_registries(module)]

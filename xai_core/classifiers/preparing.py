@@ -1,0 +1,166 @@
+"""One place that makes a network explainable, and one that makes it fast.
+
+Hook-based methods need every ReLU to be a module of its own that changes nothing in place, and every residual
+addition to be a module. `prepare` rewrites the forward of just those modules that break this, one module at a time
+with its children as leaves, so that the network keeps its tree of names: `layer4.2` stays a layer to hook.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class Add(nn.Module):
+    """The sum of two tensors, as a module that can be hooked."""
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return left + right
+
+
+def prepare(network: nn.Module) -> nn.Module:
+    """A copy whose ReLUs are out of place and used once each, and whose additions are modules; same logits, bit by bit.
+
+    The weights are shared with the original. Modules whose forward cannot be traced stay as they are.
+    """
+    network = _copy_sharing_weights(network)
+    for module in network.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False  # type: ignore[assignment]
+    return _rewritten(network)
+
+
+def fold_batch_norm(network: nn.Module) -> tuple[nn.Module, frozenset[str]]:
+    """A copy with every batch norm that directly follows its convolution folded into it; logits within 1e-4.
+
+    Layers keep their names; a folded batch norm becomes an identity, or its activation where it has one. The names
+    that are returned are the convolutions whose output is another one now.
+    """
+    network = _copy_sharing_weights(network)
+    changed: set[str] = set()
+    for path, module in list(network.named_modules()):
+        if next(module.children(), None) is None:
+            continue
+        graph = _trace(module)
+        if graph is not None:
+            changed.update(f"{path}.{name}".lstrip(".") for name in _fold_in(module, graph))
+    return network, frozenset(changed)
+
+
+def _copy_sharing_weights(network: nn.Module) -> nn.Module:
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, memo)
+
+
+class _OneLevel(fx.Tracer):
+    """Traces one module's own forward; whatever it calls is a leaf."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+def _trace(module: nn.Module) -> fx.Graph | None:
+    if isinstance(module, nn.ModuleList | nn.ModuleDict):
+        return None  # these have no forward
+    try:
+        return _OneLevel().trace(module)
+    except Exception:  # tracing foreign code fails in every way there is; such a module is left alone
+        return None
+
+
+_RELU_CALLS = {torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_}
+_RELU_METHODS = {"relu", "relu_"}
+_ADD_CALLS = {operator.add, operator.iadd, torch.add}
+_ADD_METHODS = {"add", "add_", "__add__", "__iadd__"}
+
+
+def _rewritten(module: nn.Module) -> nn.Module:
+    for name, child in list(module.named_children()):
+        replaced = _rewritten(child)
+        if replaced is not child:
+            setattr(module, name, replaced)
+    if next(module.children(), None) is None:
+        return module
+    graph = _trace(module)
+    if graph is None:
+        return module
+    additions: dict[str, nn.Module] = {}
+    uses = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    seen: Counter[Any] = Counter()
+    for node in list(graph.nodes):
+        if _is_relu_call(node):
+            _replace(graph, node, node.args[:1], _free_name(module, additions, "relu"), nn.ReLU(), additions)
+        elif _is_add(node):
+            _replace(graph, node, node.args[:2], _free_name(module, additions, "add"), Add(), additions)
+        elif node.op == "call_module" and uses[node.target] > 1:
+            called = module.get_submodule(node.target)
+            seen[node.target] += 1
+            if seen[node.target] > 1 and isinstance(called, nn.ReLU | nn.ReLU6) and not list(called.parameters()):
+                name = _free_name(module, additions, node.target)
+                _replace(graph, node, node.args, name, copy.deepcopy(called), additions)
+    if not additions:
+        return module
+    for name, added in additions.items():
+        module.add_module(name, added)
+    rewritten = fx.GraphModule(module, graph, class_name=type(module).__name__)
+    for name, child in module.named_children():  # GraphModule drops the children that its forward does not call
+        if name not in rewritten._modules:
+            rewritten.add_module(name, child)
+    return rewritten.eval()
+
+
+def _is_relu_call(node: fx.Node) -> bool:
+    if node.op == "call_function":
+        return node.target in _RELU_CALLS
+    return node.op == "call_method" and node.target in _RELU_METHODS
+
+
+def _is_add(node: fx.Node) -> bool:
+    adds = (node.op == "call_function" and node.target in _ADD_CALLS) or (
+        node.op == "call_method" and node.target in _ADD_METHODS
+    )
+    return adds and len(node.args) == 2 and all(isinstance(one, fx.Node) for one in node.args) and not node.kwargs
+
+
+def _free_name(module: nn.Module, additions: dict[str, nn.Module], wanted: str) -> str:
+    name, number = wanted, 1
+    while hasattr(module, name) or name in additions:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
+
+
+def _replace(
+    graph: fx.Graph, node: fx.Node, arguments: Any, name: str, new: nn.Module, additions: dict[str, nn.Module]
+) -> None:
+    additions[name] = new
+    with graph.inserting_before(node):
+        call = graph.create_node("call_module", name, tuple(arguments))
+    node.replace_all_uses_with(call)
+    graph.erase_node(node)
+
+
+def _fold_in(module: nn.Module, graph: fx.Graph) -> list[str]:
+    changed = []
+    uses = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    for node in graph.nodes:
+        if node.op != "call_module" or uses[node.target] > 1:
+            continue
+        before = node.args[0] if node.args else None
+        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+            continue
+        norm, convolution = module.get_submodule(node.target), module.get_submodule(str(before.target))
+        if not isinstance(convolution, nn.Conv2d) or uses[before.target] > 1 or not isinstance(norm, nn.BatchNorm2d):
+            continue
+        module.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
+        # timm's batch norms bring their activation along
+        rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
+        module.set_submodule(str(node.target), nn.Sequential(*rest) if rest else nn.Identity())
+        changed.append(str(before.target))
+    return changed

@@ -1,0 +1,351 @@
+"""The command line: the same functions as the page, without a browser."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from . import settings
+from .classifiers import cards as card_module
+from .classifiers import weights
+from .classifiers.cards import Card
+from .corruptions import chain
+from .images.decoding import open_picture
+from .masks.reading import open_mask
+from .registry import CORRUPTIONS, METHODS, MODELS, PRESETS, SCORES, Registry, Spec
+from .render.numbers import duration
+from .types import Cancelled, XaiError
+
+USAGE_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise XaiError(f"{message[0].upper()}{message[1:]}; {self.prog} --help lists what is possible.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, 2 for what the user can mend, 130 for Ctrl+C."""
+    try:
+        logging.basicConfig(level=settings.current().log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+        for name in settings.unknown(os.environ):
+            print(f"warning: there is no setting {name}; it is ignored.", file=sys.stderr)
+        options = _parser().parse_args(arguments)
+        options.command(options)
+    except XaiError as error:
+        _clear_progress()
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return USAGE_ERROR
+    except (KeyboardInterrupt, Cancelled):
+        _clear_progress()
+        print("Stopped; nothing was written.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m xai_core", description="Compare saliency maps of ImageNet classifiers.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+
+    what = commands.add_parser("list", help="what there is: models, methods, scores, corruptions")
+    what.add_argument("kind", choices=["models", "methods", "scores", "corruptions"])
+    what.add_argument("--json", action="store_true", help="for programs: everything that is known")
+    what.set_defaults(command=_list)
+
+    explain = commands.add_parser("explain", help="maps and scores of a picture, written to a folder")
+    explain.add_argument("picture", metavar="PICTURE", help="a picture file")
+    explain.add_argument("--model", required=True, metavar="A[,B]", help="models, by name")
+    explain.add_argument("--method", required=True, metavar="A[,B]", help="methods, by name; NAME@LABEL is a variant")
+    explain.add_argument("--target", type=int, metavar="N", help="class index; default: each model's top class")
+    explain.add_argument("--corrupt", action="append", default=[], metavar="NAME=VALUE", help="in the order given")
+    explain.add_argument("--seed", type=int, default=0, metavar="N")
+    explain.add_argument("--preset", choices=PRESETS, default="paper", help="default: paper")
+    explain.add_argument("--set", action="append", default=[], metavar="METHOD.PARAMETER=VALUE", dest="sets")
+    explain.add_argument("--set-score", action="append", default=[], metavar="SCORE.PARAMETER=VALUE", dest="score_sets")
+    explain.add_argument("--mask", metavar="FILE", help="ground truth, white on black, at the picture's size")
+    explain.add_argument(
+        "--score",
+        metavar="A[,B]|all|full",
+        default="",
+        help="scores, by name; all need no extra maps, full is every one",
+    )
+    explain.add_argument("--out", required=True, metavar="DIR")
+    explain.set_defaults(command=_explain)
+
+    files = commands.add_parser("weights", help="what is downloaded, and downloads")
+    actions = files.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=Parser)
+    actions.add_parser("list", help="every model and where its weights are").set_defaults(command=_weights_list)
+    fetch = actions.add_parser("fetch", help="download weights")
+    fetch.add_argument("names", nargs="+", metavar="NAME")
+    fetch.set_defaults(command=_weights_fetch)
+    return parser
+
+
+# -- list ----------------------------------------------------------------------------------------------------------
+
+
+def _list(options: argparse.Namespace) -> None:
+    if options.kind == "models":
+        rows = [_model_facts(card) for card in MODELS]
+        problems = card_module.problems()
+    else:
+        registry: Registry[Spec] = {"methods": METHODS, "scores": SCORES, "corruptions": CORRUPTIONS}[options.kind]
+        rows = [_spec_facts(spec) for spec in registry]
+        problems = []
+    if options.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            print(f"{row['name']:<{width}}  {row['line']}")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+
+
+def _model_facts(card: Card) -> dict[str, Any]:
+    found = weights.status(card)
+    return {
+        "name": card.name,
+        "line": f"{card.title}, {found.sentence}",
+        "title": card.title,
+        "state": found.state,
+        "bytes": found.size,
+        "architecture": card.architecture,
+        "cam_layer": card.cam_layer,
+        "licence": card.licence,
+    }
+
+
+def _spec_facts(spec: Spec) -> dict[str, Any]:
+    parameters = [
+        {
+            "name": option.name,
+            "type": option.kind,
+            "default": option.default,
+            "low": option.low,
+            "high": option.high,
+            "choices": list(option.choices),
+            "unit": option.unit,
+            "help": option.help,
+        }
+        for option in spec.options
+    ]
+    values = {
+        part: {"title": one.title, "better": one.better, "low": one.low, "high": one.high, "unit": one.unit}
+        for part, one in spec.values.items()
+    }
+    return {
+        "name": spec.name,
+        "line": f"{spec.title}. {spec.summary}",
+        "title": spec.title,
+        "summary": spec.summary,
+        "family": spec.family,
+        "version": spec.version,
+        "parameters": parameters,
+        "presets": {name: dict(preset) for name, preset in spec.presets.items()},
+        "values": values,
+        "cites": list(spec.cites),
+        "reference": spec.reference,
+    }
+
+
+# -- explain -------------------------------------------------------------------------------------------------------
+
+
+def _names(text: str) -> list[str]:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    return list(dict.fromkeys(names))
+
+
+def _assignments(given: Sequence[str], kind: str) -> dict[str, dict[str, str]]:
+    """{"lime": {"samples": "100"}} from ["lime.samples=100"]."""
+    values: dict[str, dict[str, str]] = {}
+    for text in given:
+        left, equals, value = text.partition("=")
+        name, dot, parameter = left.strip().rpartition(".")
+        if not (equals and dot and name and parameter and value.strip()):
+            raise XaiError(f"{text!r} is not {kind}.PARAMETER=VALUE.")
+        values.setdefault(name, {})[parameter] = value.strip()
+    return values
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from .engine.comparison import Comparison, Variant, compute, scores_for
+
+    started = time.monotonic()
+    out = Path(options.out)
+    _check_out(out)
+    if not _names(options.model):
+        raise XaiError("No model was named: write --model followed by names from python -m xai_core list models.")
+    models: list[Card] = [MODELS[name] for name in _names(options.model)]
+    sets = _assignments(options.sets, "METHOD")
+    variants = []
+    for name in _names(options.method):
+        method, _, label = name.partition("@")
+        own = {**sets.get(method, {}), **(sets.get(name, {}) if label else {})}
+        variants.append(Variant(method, METHODS[method].make(own, options.preset), label))
+    if not variants:
+        raise XaiError("No method was named: write --method followed by names from python -m xai_core list methods.")
+    _check_used(sets, {name for one in variants for name in (one.method, one.name)}, "method")
+    score_sets = _assignments(options.score_sets, "SCORE")
+    scores = scores_for(_names(options.score), options.preset, score_sets)
+    _check_used(score_sets, set(scores), "score")
+    corruptions = tuple(chain.parse(text) for text in options.corrupt)
+    picture = open_picture(options.picture)
+    mask = open_mask(options.mask) if options.mask else None
+    if mask is not None:
+        from .engine.requests import check_mask
+
+        check_mask(mask, picture)
+    if options.seed < 0:
+        raise XaiError(f"--seed {options.seed} does not fit: a seed is 0 or greater.")
+    for card in models:
+        _fetch(card)
+    comparison = Comparison(picture, models, variants, corruptions, scores, mask, options.target, options.seed)
+    for card in models:
+        comparison.checked_target(card)
+
+    from .api import engine
+
+    outcome = compute(comparison, engine(), Progress())
+    _clear_progress()
+    from .render import export
+    from .render.figure import figure_png
+
+    files: dict[str, bytes] = {
+        "figure.png": figure_png(outcome),
+        "maps.npz": export.maps_npz(outcome),
+        "scores.csv": export.scores_csv(outcome).encode(),
+        "manifest.json": export.manifest_json(outcome).encode(),
+    }
+    errors = export.errors_npz(outcome)
+    if errors is not None:
+        files["errors.npz"] = errors
+    write_folder(out, files)
+    for card in models:
+        target, clean = outcome.targets[card.name], outcome.clean[card.name]
+        print(f"{card.title}: {card.labels[target]} ({target}), {clean.probabilities[target]:.1%}")
+    print(f"Wrote {', '.join(files)} to {out} in {duration(time.monotonic() - started)}.")
+
+
+def _check_used(given: dict[str, Any], names: set[str], kind: str) -> None:
+    for name in given:
+        if name not in names:
+            asked = ", ".join(sorted(names)) or "none"
+            raise XaiError(f"A parameter is set for the {kind} {name!r}, which is not asked for; asked for: {asked}.")
+
+
+def _check_out(out: Path) -> None:
+    """Refuses before anything is computed where nothing could be written."""
+    if out.exists() and not out.is_dir():
+        raise XaiError(f"--out {out} is a file; name a folder.")
+    parent = out
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise XaiError(f"--out {out} cannot be written: {parent} is not a folder that you may write to.")
+
+
+def write_folder(out: Path, files: dict[str, bytes]) -> None:
+    """Writes files into a folder all or none: under temporary names first, then renamed.
+
+    Raises `XaiError` when they cannot be written; then nothing of them, and no folder made for them, is left.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".writing-", dir=out))
+        try:
+            for name, data in files.items():
+                (draft / name).write_bytes(data)
+            for name in files:
+                (draft / name).replace(out / name)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        for folder in made:
+            if folder.exists() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise XaiError(f"The results cannot be written to {out}: {error.strerror or error}.") from None
+
+
+# -- weights -------------------------------------------------------------------------------------------------------
+
+
+def _weights_list(options: argparse.Namespace) -> None:
+    width = max(len(card.name) for card in MODELS)
+    for card in MODELS:
+        found = weights.status(card)
+        print(f"{card.name:<{width}}  {found.sentence}{f'  {found.path}' if found.path else ''}")
+    for problem in card_module.problems():
+        print(problem, file=sys.stderr)
+
+
+def _weights_fetch(options: argparse.Namespace) -> None:
+    chosen = [cast(Card, MODELS[name]) for name in options.names]
+    failures = []
+    for card in chosen:
+        try:
+            path = _fetch(card)
+        except XaiError as error:  # the others are still fetched
+            _clear_progress()
+            failures.append(str(error))
+            continue
+        print(f"{card.name}  {path}")
+    if failures:
+        raise XaiError(" ".join(failures))
+
+
+def _fetch(card: Card) -> Path:
+    progress = Progress()
+    try:
+        return weights.fetch(
+            card, lambda done, total: progress(_bytes(card, done, total), done / total if total else 0)
+        )
+    finally:
+        _clear_progress()
+
+
+def _bytes(card: Card, done: int, total: int) -> str:
+    amount = f"{done / settings.MEGABYTE:.0f}"
+    return f"{card.title}: downloading {amount}{f' of {total / settings.MEGABYTE:.0f}' if total else ''} MB"
+
+
+# -- progress ------------------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """One line on a terminal that is written over; silent where standard error is no terminal."""
+
+    def __init__(self) -> None:
+        self._started = self._shown = time.monotonic()
+
+    def __call__(self, what: str, fraction: float) -> None:
+        now = time.monotonic()
+        if not sys.stderr.isatty() or now - self._shown < 0.1:
+            return
+        self._shown = now
+        left = (now - self._started) * (1 - fraction) / fraction if fraction > 0.01 else None
+        rest = f", {duration(left)} left" if left is not None else ""
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"\r\x1b[2K{f'{fraction:4.0%}  {what}{rest}'[:width]}")
+        sys.stderr.flush()
+
+
+def _clear_progress() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[2K")
+        sys.stderr.flush()

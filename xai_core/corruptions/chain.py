@@ -1,0 +1,102 @@
+"""A chain of corruptions and how it is applied."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from ..registry import CORRUPTIONS, Parameters
+from ..seeds import generator
+from ..types import Bools, Pixels, XaiError
+
+
+@dataclass(frozen=True, eq=False)
+class Corrupted:
+    """A corrupted frame: `pixels` uint8 (H, W, 3), and the bool (H, W) area that was covered, or None."""
+
+    pixels: Pixels
+    occluded: Bools | None = None
+
+
+class Corruption(Parameters):
+    """Base of every corruption: its fields are its parameters."""
+
+    def apply(self, pixels: Pixels, random: np.random.Generator) -> Corrupted:
+        """The corrupted copy of uint8 (H, W, 3) `pixels`; the shape and type stay."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One corruption of a chain, with its validated parameters."""
+
+    name: str
+    corruption: Corruption
+
+    @property
+    def value(self) -> float:
+        """The value of its main parameter."""
+        return float(getattr(self.corruption, CORRUPTIONS[self.name].primary))
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether the step changes nothing."""
+        return self.value == CORRUPTIONS[self.name].neutral
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values for the key of what is computed from it."""
+        spec = CORRUPTIONS[self.name]
+        return {"name": self.name, "version": spec.version, "parameters": self.corruption.model_dump(mode="json")}
+
+
+def step(name: str, value: float | str | None = None, **parameters: Any) -> Step:
+    """One step by name, with the value of its main parameter; raises `XaiError` for what does not fit."""
+    spec = CORRUPTIONS[name]
+    if value is not None:
+        parameters[spec.primary] = value
+    return Step(name, cast(Corruption, spec.make(parameters)))
+
+
+def chain(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps that change something, in order."""
+    return tuple(one for one in steps if not one.is_neutral)
+
+
+def parse(text: str) -> Step:
+    """A step from "NAME=VALUE", as on the command line."""
+    name, separator, value = text.partition("=")
+    spec = CORRUPTIONS[name.strip()]
+    if not separator or not value.strip():
+        raise XaiError(f"The corruption {name!r} needs a value: write {spec.name}={spec.primary.upper()}.")
+    return step(spec.name, value.strip())
+
+
+def label(steps: Sequence[Step]) -> str:
+    """What a table calls the chain: "gaussian_noise=25+occlusion=0.1", or "clean"."""
+    return "+".join(f"{one.name}={one.value:g}" for one in steps) or "clean"
+
+
+def apply(pixels: Pixels, steps: Sequence[Step], seed: int) -> Corrupted:
+    """Applies the steps one after the other; the same seed and place in the chain give the same result.
+
+    The stream of a step is named by the corruption and by how often it came before, so that moving a slider of one
+    step leaves the others' noise as it was.
+    """
+    result = Corrupted(pixels)
+    seen: dict[str, int] = {}
+    for one in steps:
+        count = seen[one.name] = seen.get(one.name, -1) + 1
+        outcome = one.corruption.apply(result.pixels, generator(seed, "corruption", one.name, count))
+        covered = [area for area in (result.occluded, outcome.occluded) if area is not None]
+        result = Corrupted(outcome.pixels, np.logical_or.reduce(covered) if covered else None)
+    return result
+
+
+def load_all() -> None:
+    """Imports every corruption; for tests."""
+    for spec in CORRUPTIONS:
+        importlib.import_module(spec.build.partition(":")[0])

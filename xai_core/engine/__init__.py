@@ -1,0 +1,1 @@
+"""The engine: requests with keys, a cache, and processes that compute."""

@@ -1,0 +1,155 @@
+"""One comparison: a picture, models, methods, corruptions and scores, as the requests that it takes.
+
+The page and the command line both build their requests here, so that the same choice gives the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+from ..classifiers.cards import Card
+from ..corruptions.chain import Step, label
+from ..explainers.baselines import BASELINES
+from ..registry import METHODS, SCORES, Parameters
+from ..types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError
+from .jobs import Engine
+from .packing import Result
+from .requests import Evaluate, Explain, Input, Predict, Request, evaluate, prepare_input
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A method with its parameters; `label` tells two variants of one method apart and is empty for the only one."""
+
+    method: str
+    parameters: Parameters
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """ "method", or "method@label"."""
+        return f"{self.method}@{self.label}" if self.label else self.method
+
+    @property
+    def title(self) -> str:
+        title = METHODS[self.method].title
+        return f"{title} · {self.label}" if self.label else title
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All that is compared at once; `target` None is each model's own top class on the clean picture."""
+
+    picture: Picture
+    cards: Sequence[Card]
+    variants: Sequence[Variant]
+    corruptions: tuple[Step, ...] = ()
+    scores: Mapping[str, Parameters] = field(default_factory=dict)
+    mask: Mask | None = None
+    target: int | None = None
+    seed: int = 0
+
+    @property
+    def corruption_label(self) -> str:
+        return label(self.inputs[self.cards[0].name].corruptions) if self.cards else "clean"
+
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """What every model sees, by its name."""
+        return {card.name: prepare_input(self.picture, card, self.corruptions, self.seed) for card in self.cards}
+
+    @cached_property
+    def baselines(self) -> tuple[Variant, ...]:
+        """The maps that explain nothing and stand beside every score."""
+        return tuple(Variant(name, METHODS[name].make()) for name in BASELINES)
+
+    def clean_prediction(self, card: Card) -> Predict:
+        """What the model sees in the clean picture; its top class is the default target."""
+        return Predict(self.inputs[card.name].clean)
+
+    def prediction(self, card: Card) -> Predict:
+        """What the model sees in the corrupted picture."""
+        return Predict(self.inputs[card.name])
+
+    def explanation(self, card: Card, variant: Variant, target: int) -> Explain:
+        return Explain(self.inputs[card.name], variant.method, variant.parameters, target, self.seed)
+
+    def evaluations(self, card: Card, variant: Variant, target: int) -> Iterator[tuple[str, Evaluate]]:
+        """The scores of one map, by the score's name."""
+        subject = self.explanation(card, variant, target)
+        for name, parameters in self.scores.items():
+            yield name, evaluate(subject, name, parameters, card, self.mask, self.picture)
+
+    def checked_target(self, card: Card) -> int | None:
+        """The chosen target; raises `XaiError` when the model has no such class."""
+        if self.target is not None and not 0 <= self.target < len(card.labels):
+            raise XaiError(
+                f"There is no class {self.target}; the classes of {card.title} are 0 to {len(card.labels) - 1}."
+            )
+        return self.target
+
+
+def scores_for(
+    names: Sequence[str], preset: str, values: Mapping[str, Mapping[str, object]] | None = None
+) -> dict[str, Parameters]:
+    """Parameters of scores by name; "all" are those that need no further maps, "full" is every score."""
+    chosen: list[str] = []
+    for name in names:
+        if name in ("all", "full"):
+            chosen += [spec.name for spec in SCORES if name == "full" or not spec.extra_maps]
+        else:
+            chosen.append(SCORES[name].name)
+    return {name: SCORES[name].make((values or {}).get(name), preset) for name in dict.fromkeys(chosen)}
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What has been computed of a comparison so far, by model name, variant name and score name."""
+
+    comparison: Comparison
+    clean: dict[str, Prediction] = field(default_factory=dict)
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    targets: dict[str, int] = field(default_factory=dict)
+    maps: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
+    scores: dict[tuple[str, str, str], Score] = field(default_factory=dict)
+
+
+def compute(comparison: Comparison, engine: Engine, progress: Callable[[str, float], None]) -> Outcome:
+    """Computes all of a comparison, one request after the other; for the command line.
+
+    `progress(what, fraction)` is told what is computed now, and how much of all passes is done. Raises `XaiError`.
+    """
+    outcome = Outcome(comparison)
+    shown = [*comparison.variants, *(comparison.baselines if comparison.scores else ())]
+    per_model = sum(
+        (variant.parameters.cost().total + sum(score.cost().total for score in comparison.scores.values()))
+        for variant in shown
+    )
+    total = max(len(comparison.cards) * (2 + per_model), 1)
+    done = 0
+
+    def result(request: Request, what: str) -> Result:
+        nonlocal done
+        progress(what, done / total)
+        answer = engine.result(request, lambda now, _: progress(what, min((done + now) / total, 1.0)))
+        done += request.cost.total
+        return answer
+
+    for card in comparison.cards:
+        clean = cast(Prediction, result(comparison.clean_prediction(card), f"{card.title}: prediction"))
+        seen = cast(Prediction, result(comparison.prediction(card), f"{card.title}: prediction"))
+        outcome.clean[card.name], outcome.predictions[card.name] = clean, seen
+        chosen = comparison.checked_target(card)
+        target = outcome.targets[card.name] = clean.top if chosen is None else chosen
+        for variant in shown:
+            what = f"{card.title}: {variant.title}"
+            if variant in comparison.variants:
+                request = comparison.explanation(card, variant, target)
+                outcome.maps[card.name, variant.name] = cast(SaliencyMap, result(request, what))
+            for name, evaluation in comparison.evaluations(card, variant, target):
+                what = f"{card.title}: {SCORES[name].title} of {variant.title}"
+                outcome.scores[card.name, variant.name, name] = cast(Score, result(evaluation, what))
+    return outcome

@@ -1,0 +1,253 @@
+"""Computes requests in this process: loads models, applies corruptions, runs explainers and scores, keeps results."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import logging
+import os
+import time
+from collections import OrderedDict
+from typing import cast
+
+import numpy as np
+import torch
+
+from .. import settings
+from ..classifiers.cards import Card
+from ..classifiers.evaluator import Classifier
+from ..corruptions import chain
+from ..explainers.base import Explainer
+from ..images import galleries
+from ..images.geometry import picture_frame
+from ..registry import MODELS, SCORES
+from ..scores.base import ScoreMethod, undefined, unusable
+from ..scores.ranking import is_flat
+from ..types import Cost, Curve, Floats, Prediction, SaliencyMap, Score, XaiError, frozen
+from .cache import Cache
+from .packing import Result
+from .requests import Evaluate, Explain, GivenMap, Input, Predict, Profile, Request
+from .run import EngineRun, Watch
+
+log = logging.getLogger(__name__)
+
+
+def cpu_threads() -> int:
+    """Threads that the setting asks for; one per core that this process may use where it does not."""
+    return settings.current().threads or len(os.sched_getaffinity(0))
+
+
+def choose_device() -> torch.device:
+    """The device that the setting asks for; raises `XaiError` when this machine does not have it."""
+    wanted = settings.current().device.lower()
+    if wanted == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise XaiError(f"The setting XAI_DEVICE={wanted} cannot be used ({reason}); set it to auto or cpu.") from None
+    return device
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed memory for the next batch instead of giving it back to the system each time.
+
+    Every pass allocates the same large activations again; faulting their pages in anew costs up to half of the time.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
+            library.mallopt(option, value)
+
+
+class Executor:
+    """Computes one request after the other on one device; not for several threads at once."""
+
+    def __init__(self, cache: Cache | None = None):
+        now = settings.current()
+        self.device = choose_device()
+        keep_freed_memory()
+        self.cache = cache or Cache.from_settings()
+        self._batch = now.batch or (8 if self.device.type == "cpu" else 64)
+        self._models: OrderedDict[str, Classifier] = OrderedDict()
+        self._models_limit = now.models_mb * settings.MEGABYTE
+        self._pictures: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
+        torch.set_num_threads(cpu_threads())
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+    @property
+    def profile(self) -> Profile:
+        """What results are bit-equal within."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return {
+            "device": name,
+            "dtype": "float32",
+            "threads": torch.get_num_threads() if self.device.type == "cpu" else 0,
+            "memory_format": "channels_last",
+            "folded": True,
+            "batch": self._batch,
+            "torch": str(torch.__version__),
+        }
+
+    def compute(self, request: Request, watch: Watch | None = None) -> Result:
+        """The result of a request, from the cache where it is there.
+
+        Raises `XaiError` with a sentence, and `Cancelled` between two batches when `watch` says so.
+        """
+        watch = watch or Watch()
+        key = request.key(self.profile)
+        result = self.cache.get(key)
+        if result is None:
+            watch.check()
+            result = self._computed(request, key, watch)
+            self.cache.put(key, result)
+        return result
+
+    def _computed(self, request: Request, key: str, watch: Watch) -> Result:
+        if isinstance(request, Predict):
+            return self._predict(request, key, watch)
+        if isinstance(request, Explain):
+            return self._explain(request, key, watch)
+        if isinstance(request, Evaluate):
+            return self._evaluate(request, key, watch)
+        raise TypeError(f"cannot compute a {type(request).__name__}")
+
+    def classifier(self, name: str) -> Classifier:
+        """A loaded classifier; the least recently used ones are dropped when they are too many megabytes."""
+        card: Card = MODELS[name]
+        known = self._models.pop(name, None)
+        if known is None or known.card is not card:
+            known = Classifier.load(card, self.device)
+        self._models[name] = known
+        while len(self._models) > 1 and sum(one.bytes for one in self._models.values()) > self._models_limit:
+            dropped, _ = self._models.popitem(last=False)
+            for held in [held for held in self._pictures if held[0] == dropped]:
+                del self._pictures[held]
+        return known
+
+    def _run(self, given: Input, target: int, seed: int, expected: Cost, watch: Watch) -> EngineRun:
+        classifier = self.classifier(given.model)
+        if classifier.digest != given.card:
+            self._models.pop(given.model)
+            raise XaiError(f"The model {given.model} has changed since it was chosen; choose it again.")
+        corrupted = chain.apply(given.frame, given.corruptions, given.seed)
+        pictures = lambda name: self._background(name, classifier)  # noqa: E731
+        return EngineRun(classifier, corrupted.pixels, target, seed, self._batch, expected, pictures, watch)
+
+    def _background(self, name: str, classifier: Classifier) -> torch.Tensor:
+        key = (classifier.card.name, name)
+        if key not in self._pictures:
+            frames = [picture_frame(one.pixels, classifier.card.preprocess) for one in galleries.background(name)]
+            self._pictures[key] = classifier.normalise(torch.as_tensor(np.stack(frames)) / 255)
+        return self._pictures[key]
+
+    def _predict(self, request: Predict, key: str, watch: Watch) -> Prediction:
+        started = time.monotonic()
+        run = self._run(request.input, 0, 0, request.cost, watch)
+        probabilities = next(logits.softmax(1) for _, logits in run.logits(1, lambda start, stop: run.x))[0]
+        corrupted = chain.apply(request.input.frame, request.input.corruptions, request.input.seed)
+        return Prediction(
+            probabilities=frozen(probabilities.float().cpu().numpy()),
+            frame=frozen(corrupted.pixels),
+            occluded=None if corrupted.occluded is None else frozen(corrupted.occluded),
+            key=key,
+            passes=run.passes,
+            seconds=time.monotonic() - started,
+            profile=self.profile,
+        )
+
+    def _explain(self, request: Explain, key: str, watch: Watch) -> SaliencyMap:
+        started = time.monotonic()
+        run = self._run(request.input, self._checked_target(request), request.seed, request.cost, watch)
+        attribution = cast(Explainer, request.parameters).explain(run)
+        values = frozen(np.asarray(attribution.values, dtype=np.float32))
+        if values.shape != run.frame.shape[:2]:
+            raise ValueError(f"{request.method} made a map of {values.shape}, not {run.frame.shape[:2]}")
+        errors = attribution.errors
+        return SaliencyMap(
+            values=values,
+            errors=None if errors is None else frozen(np.asarray(errors, dtype=np.float32)),
+            signed=attribution.signed,
+            method=request.method,
+            parameters=request.parameters.model_dump(mode="json"),
+            target=request.target,
+            seed=request.seed,
+            layer=attribution.layer,
+            notes=(*attribution.notes, *_warnings(values)),
+            key=key,
+            passes=run.passes,
+            seconds=time.monotonic() - started,
+            profile=self.profile,
+        )
+
+    def _checked_target(self, request: Explain | GivenMap) -> int:
+        classes = len(self.classifier(request.input.model).card.labels)
+        if not 0 <= request.target < classes:
+            raise XaiError(
+                f"There is no class {request.target}; the classes of {request.input.model} are 0 to {classes - 1}."
+            )
+        return request.target
+
+    def _evaluate(self, request: Evaluate, key: str, watch: Watch) -> Score:
+        spec = SCORES[request.score]
+        saliency = self._map_of(request.subject, watch)
+        started = time.monotonic()
+        subject = request.subject
+        run = self._run(subject.input, self._checked_target(subject), subject.seed, request.cost, watch)
+        reason = unusable(saliency)
+        if reason is not None:
+            measured = undefined(spec.values, reason)
+        else:
+            measured = cast(ScoreMethod, request.parameters).measure(run, saliency, request.mask)
+        return Score(
+            name=request.score,
+            values={part: float(measured.values[part]) for part in spec.values},
+            reasons=dict(measured.reasons),
+            curves={name: Curve(frozen(curve.x), frozen(curve.y)) for name, curve in measured.curves.items()},
+            parameters=request.parameters.model_dump(mode="json"),
+            key=key,
+            passes=run.passes,
+            seconds=time.monotonic() - started,
+            profile=self.profile,
+        )
+
+    def _map_of(self, subject: Explain | GivenMap, watch: Watch) -> Floats:
+        if isinstance(subject, GivenMap):
+            shape = subject.input.frame.shape[:2]
+            if subject.values.shape != shape:
+                raise XaiError(f"The map has {subject.values.shape} pixels; {subject.input.model} needs {shape}.")
+            return subject.values
+        result = self.compute(subject, watch)
+        assert isinstance(result, SaliencyMap)
+        return result.values
+
+    def warm(self, models: list[str]) -> None:
+        """Loads models and the slow imports, so that a user's first click does not wait for them."""
+        for module in ("skimage.segmentation", "scipy.ndimage", "scipy.sparse.linalg"):
+            importlib.import_module(module)
+        for name in models:
+            try:
+                classifier = self.classifier(name)
+                size = classifier.card.preprocess.crop
+                x = torch.zeros(self._batch, 3, size, size, device=self.device)
+                classifier.logits(x)
+                classifier.gradients(x, 0)
+            except XaiError as error:
+                log.warning("%s cannot be warmed up: %s", name, error)
+
+
+def _warnings(values: Floats) -> tuple[str, ...]:
+    """Sentences about a map that must not be looked at without a word."""
+    if not np.isfinite(values).all():
+        return ("This map holds values that are not numbers.",)
+    if not values.any():
+        return ("This map is zero everywhere: the method found nothing for this class.",)
+    if is_flat(values):
+        return ("This map is flat: every pixel has the same value.",)
+    return ()

@@ -1,0 +1,224 @@
+"""What can be asked of the engine. Every request has a key that names its result everywhere.
+
+The key is the SHA-256 of all that decides the result: picture digest, corruption chain, card and weights digest,
+target, method with its version and parameters, digests of background pictures and masks, seed, score parameters and
+the execution profile. The cache, the queue, exports and studies all use it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..classifiers import weights
+from ..classifiers.cards import Card
+from ..corruptions.chain import Step, chain
+from ..images.geometry import mask_frame, picture_frame
+from ..registry import METHODS, SCORES, Parameters
+from ..types import Bools, Cost, Floats, Mask, Picture, Pixels, XaiError, array_digest, digest_of, frozen
+
+Profile = Mapping[str, Any]
+"""Device, dtype, threads, memory format, folding, batch size: results are bit-equal within one profile."""
+
+
+class Request:
+    """Base of all requests."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All that decides the result but the execution profile, as JSON values."""
+        raise NotImplementedError
+
+    @property
+    def cost(self) -> Cost:
+        """Passes that the request takes when nothing of it is cached."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        raise NotImplementedError
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the description: equal requests have equal digests."""
+        return digest_of(json.dumps(self.description, sort_keys=True))
+
+    def key(self, profile: Profile) -> str:
+        """SHA-256 of the description under an execution profile: the name of the result."""
+        return digest_of(self.digest, json.dumps(dict(profile), sort_keys=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """A picture as one model sees it: the clean frame, uint8 (H, W, 3), and the corruptions to apply to it."""
+
+    picture: str
+    """The picture's digest."""
+    model: str
+    card: str
+    """The digest of the card with its weights."""
+    frame: Pixels = field(repr=False)
+    corruptions: tuple[Step, ...]
+    seed: int
+
+    @property
+    def description(self) -> dict[str, Any]:
+        steps = [step.describe() for step in self.corruptions]
+        return {
+            "picture": self.picture,
+            "card": self.card,
+            "corruptions": steps,
+            "corruption_seed": self.seed if steps else None,
+        }
+
+    @property
+    def clean(self) -> Input:
+        """The same without corruption."""
+        return Input(self.picture, self.model, self.card, self.frame, (), self.seed) if self.corruptions else self
+
+
+def prepare_input(picture: Picture, card: Card, corruptions: tuple[Step, ...] = (), seed: int = 0) -> Input:
+    """The input for a picture, a model and a chain of corruptions; raises `XaiError` when the weights are not here."""
+    frame = frozen(picture_frame(picture.pixels, card.preprocess))
+    return Input(picture.digest, card.name, card.digest(weights.digest(card)), frame, chain(corruptions), seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Predict(Request):
+    """What the model sees in the input; gives a `Prediction`."""
+
+    input: Input
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"kind": "prediction", "version": 1, **self.input.description}
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(1, 0)
+
+    @property
+    def title(self) -> str:
+        return "prediction"
+
+
+@dataclass(frozen=True, eq=False)
+class Explain(Request):
+    """A map of one class by one method; gives a `SaliencyMap`."""
+
+    input: Input
+    method: str
+    parameters: Parameters
+    target: int
+    seed: int = 0
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {
+            "kind": "map",
+            **self.input.description,
+            "method": self.method,
+            "version": METHODS[self.method].version,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "depends": self.parameters.dependencies(),
+            "target": self.target,
+            "seed": self.seed,
+        }
+
+    @property
+    def cost(self) -> Cost:
+        return self.parameters.cost()
+
+    @property
+    def title(self) -> str:
+        return METHODS[self.method].title
+
+
+@dataclass(frozen=True, eq=False)
+class GivenMap(Request):
+    """A map that somebody brings along, float32 (H, W) in the model's input frame, to be scored."""
+
+    input: Input
+    values: Floats = field(repr=False)
+    target: int
+    seed: int = 0
+
+    @property
+    def description(self) -> dict[str, Any]:
+        values = array_digest(self.values)
+        return {
+            "kind": "given map",
+            **self.input.description,
+            "values": values,
+            "target": self.target,
+            "seed": self.seed,
+        }
+
+    @property
+    def cost(self) -> Cost:
+        return Cost()
+
+    @property
+    def title(self) -> str:
+        return "given map"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluate(Request):
+    """One score of one map; gives a `Score`. `mask` is the object in the input frame, bool (H, W), or None."""
+
+    subject: Explain | GivenMap
+    score: str
+    parameters: Parameters
+    mask: Bools | None = field(default=None, repr=False)
+    mask_digest: str | None = None
+
+    @property
+    def input(self) -> Input:
+        return self.subject.input
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {
+            "kind": "score",
+            "subject": self.subject.description,
+            "score": self.score,
+            "version": SCORES[self.score].version,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "depends": self.parameters.dependencies(),
+            "mask": self.mask_digest,
+        }
+
+    @property
+    def cost(self) -> Cost:
+        return self.parameters.cost()
+
+    @property
+    def title(self) -> str:
+        return f"{SCORES[self.score].title} of {self.subject.title}"
+
+
+def evaluate(
+    subject: Explain | GivenMap, score: str, parameters: Parameters, card: Card, mask: Mask | None, picture: Picture
+) -> Evaluate:
+    """The request for a score; the mask takes the picture's way into the model's frame.
+
+    Raises `XaiError` when the mask has not the picture's size.
+    """
+    if mask is None or not SCORES[score].needs_mask:
+        return Evaluate(subject, score, parameters)
+    check_mask(mask, picture)
+    return Evaluate(subject, score, parameters, frozen(mask_frame(mask.values, card.preprocess)), mask.digest)
+
+
+def check_mask(mask: Mask, picture: Picture) -> None:
+    """Raises `XaiError` unless the mask has the picture's size."""
+    if mask.values.shape != picture.size:
+        raise XaiError(
+            f"The mask {mask.name} has {mask.values.shape[1]} x {mask.values.shape[0]} pixels and the picture "
+            f"{picture.name} {picture.size[1]} x {picture.size[0]}; draw it on the picture's own size."
+        )

@@ -1,0 +1,113 @@
+"""The worker process: owns the device, the models and every hook, and computes one request after the other.
+
+Started by `LocalEngine` as `python -m xai_core.engine.worker FD [MODEL...]`, with one end of a pipe as FD. It ends
+when the other end is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from .. import settings
+from ..types import Cancelled, XaiError
+
+PROGRESS_SECONDS = 0.05
+"""Least time between two progress messages."""
+
+
+class Worker:
+    """Hears on one thread, computes on the main one."""
+
+    def __init__(self, connection: Connection[Any, Any]):
+        self._connection = connection
+        self._orders: queue.SimpleQueue[tuple[int, Any] | None] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._sending = threading.Lock()
+        self._last_progress = 0.0
+
+    def send(self, *message: Any) -> None:
+        with self._sending:
+            self._connection.send(message)
+
+    def listen(self) -> None:
+        """Takes orders until the pipe closes; a cancel takes effect at the next batch."""
+        try:
+            while True:
+                kind, *rest = self._connection.recv()
+                if kind == "run":
+                    self._orders.put((rest[0], rest[1]))
+                elif kind == "cancel":
+                    self._cancelled.add(rest[0])
+                else:
+                    break
+        except (EOFError, OSError):
+            os._exit(0)  # whoever asked is gone: nothing that is computed now will be read
+        self._orders.put(None)
+
+    def work(self, warm: list[str]) -> None:
+        """Computes until told to stop."""
+        from .executor import Executor
+
+        try:
+            executor = Executor()
+        except XaiError as error:
+            self.send("unfit", str(error))
+            time.sleep(5)  # the engine starts a new worker when this one ends; the reason will still be there
+            return
+        executor.warm(warm)
+        self.send("ready", executor.profile)
+        from .packing import pack
+
+        while (order := self._orders.get()) is not None:
+            number, request = order
+            try:
+                result = executor.compute(request, self._watch(number))
+                self.send("done", number, pack(result))
+            except Cancelled:
+                self.send("cancelled", number)
+            except XaiError as error:
+                self.send("failed", number, str(error))
+            except Exception as error:
+                logging.getLogger(__name__).exception("cannot compute %s", request.title)
+                self.send("failed", number, _unexpected(request.title, error))
+            self._cancelled.discard(number)
+
+    def _watch(self, number: int) -> Any:
+        from .run import Watch
+
+        def progress(done: int, total: int) -> None:
+            now = time.monotonic()
+            if now - self._last_progress > PROGRESS_SECONDS:
+                self._last_progress = now
+                self.send("progress", number, done)
+
+        return Watch(
+            progress=progress,
+            partial=lambda values, signed: self.send("partial", number, values, signed),
+            cancelled=lambda: number in self._cancelled,
+        )
+
+
+def _unexpected(title: str, error: Exception) -> str:
+    reason = str(error).strip().split("\n", 1)[0][:200]
+    return f"Computing the {title} failed ({type(error).__name__}: {reason}); the log has the details."
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is for the dashboard, which then stops us
+    logging.basicConfig(level=settings.current().log_level.upper())
+    worker = Worker(Connection(int(sys.argv[1])))
+    threading.Thread(target=worker.listen, name="orders", daemon=True).start()
+    worker.work(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

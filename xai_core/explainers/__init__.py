@@ -1,0 +1,1 @@
+"""Explainers: each turns a `Run` into an `Attribution`; one family a file."""

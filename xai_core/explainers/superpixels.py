@@ -1,0 +1,48 @@
+"""Superpixels, and how the hidden ones are filled: shared by every method that hides regions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from ..types import Floats, Pixels
+
+Segmentation = Literal["slic", "quickshift"]
+Fill = Literal["segment_mean", "black", "grey", "mean", "blur"]
+
+
+def segments(pixels: Pixels, method: Segmentation, count: int) -> np.ndarray:
+    """Labels 0..S-1 as int (H, W) of a uint8 (H, W, 3) picture.
+
+    `slic` aims at `count` segments of compactness 10, on a picture smoothed by 2 px: without that, noise of sigma 25
+    makes it return a single segment. `quickshift` has lime's settings (kernel 4, distance 200, ratio 0.2) and finds
+    its own number. Both get uint8: on floats of 0-255 quickshift finds five times as many.
+    """
+    from skimage.segmentation import quickshift, slic
+
+    if method == "slic":
+        labels = slic(pixels, n_segments=count, compactness=10, start_label=0, channel_axis=-1, sigma=2)
+    else:
+        labels = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2)
+    return np.asarray(np.unique(labels, return_inverse=True)[1].reshape(pixels.shape[:2]))
+
+
+def filled(pixels: Pixels, labels: np.ndarray, fill: Fill) -> Floats:
+    """What shows where a segment is hidden, float32 (H, W, 3) in [0, 1].
+
+    `segment_mean` is the mean colour of every segment (lime's default), `mean` the whole picture's, `blur` a
+    Gaussian of 10 px.
+    """
+    values = pixels.astype(np.float32) / 255
+    if fill == "segment_mean":
+        sizes = np.bincount(labels.ravel())
+        means = [np.bincount(labels.ravel(), weights=values[..., channel].ravel()) / sizes for channel in range(3)]
+        return np.asarray(np.stack(means, axis=-1)[labels], dtype=np.float32)
+    if fill == "blur":
+        from scipy.ndimage import gaussian_filter
+
+        blurred: Any = gaussian_filter(values, sigma=(10, 10, 0))
+        return np.asarray(blurred, dtype=np.float32)
+    colour = {"black": 0.0, "grey": 0.5, "mean": values.mean(axis=(0, 1))}[fill]
+    return np.broadcast_to(np.asarray(colour, dtype=np.float32), values.shape).copy()

@@ -1,0 +1,1 @@
+"""Ground-truth masks: which pixels of a picture belong to the object."""

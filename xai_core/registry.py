@@ -1,0 +1,230 @@
+"""One registry for everything that can be chosen: methods, scores, corruptions and models.
+
+Importing this module, and asking it what there is, loads neither torch nor scikit-image: a `Spec` is data, and the
+modules that register one import the heavy libraries inside their functions. The page's widgets, the command line's
+options, the method cards and the contract tests are all made from the Specs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticUndefined
+
+from .types import Cost, XaiError
+
+
+class Parameters(BaseModel):
+    """Base of every registered class: its fields are its parameters, with type, default, bounds, unit and help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def cost(self) -> Cost:
+        """Passes through the network that these parameters ask for."""
+        return Cost()
+
+    def dependencies(self) -> dict[str, Any]:
+        """What the result depends on beside the parameters, as JSON values; part of the result's key."""
+        return {}
+
+
+def parameter(default: Any, help: str, *, unit: str = "", step: float | None = None, **bounds: Any) -> Any:  # noqa: A002
+    """A field of a `Parameters` class: default, help line, unit, slider step and pydantic bounds (`ge`, `le`)."""
+    return Field(default, description=help, json_schema_extra={"unit": unit, "step": step}, **bounds)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One parameter as a widget or a command line option needs it."""
+
+    name: str
+    kind: Literal["int", "float", "bool", "choice", "text"]
+    default: Any
+    low: float | None
+    high: float | None
+    step: float | None
+    choices: tuple[str, ...]
+    unit: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number that a score yields: its title, which way is better, its bounds, its unit."""
+
+    title: str
+    better: Literal["higher", "lower"]
+    low: float
+    high: float
+    unit: str = ""
+    help: str = ""
+    headline: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What can be known of an entry without running it."""
+
+    name: str
+    title: str
+    summary: str
+    """Two sentences: the idea, and how to read it."""
+    build: str
+    """Where the code is: "module:Class"."""
+    parameters: type[Parameters]
+    version: int = 1
+    """Raised when a mended bug changes results; part of every key."""
+    family: str = ""
+    cites: tuple[str, ...] = ()
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Parameters of "quick", "balanced" and "paper" where they differ from the defaults."""
+    reference: str = ""
+    """The library that this entry is checked against and that can be chosen instead."""
+    primary: str = ""
+    """The parameter that `--corrupt NAME=VALUE` sets."""
+    neutral: float | None = None
+    """The value of `primary` that changes nothing."""
+    values: Mapping[str, Value] = field(default_factory=dict)
+    """What a score yields, by part."""
+    needs_mask: bool = False
+    extra_maps: bool = False
+    """Whether a score asks for further maps."""
+
+    @property
+    def options(self) -> list[Option]:
+        """The parameters in the order of their declaration."""
+        return [_option(name, info) for name, info in self.parameters.model_fields.items()]
+
+    def make(self, values: Mapping[str, Any] | None = None, preset: str = "paper") -> Parameters:
+        """The parameters of a preset with `values` on top, validated; raises `XaiError` with a sentence."""
+        if preset not in PRESETS:
+            raise XaiError(f"There is no preset {preset!r}; choose from {', '.join(PRESETS)}.")
+        values = {**self.presets.get(preset, {}), **(values or {})}
+        for name in values:
+            if name not in self.parameters.model_fields:
+                possible = ", ".join(self.parameters.model_fields) or "none"
+                raise XaiError(f"{self.title} ({self.name}) has no parameter {name!r}; it has: {possible}.")
+        try:
+            return self.parameters.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = str(first["loc"][0]) if first["loc"] else ""
+            given = f"={first['input']}" if where else ""
+            raise XaiError(f"{self.name}.{where}{given} does not fit: {first['msg']}.") from None
+
+
+PRESETS = ("quick", "balanced", "paper")
+"""Presets from fast to the literature's numbers."""
+
+
+def _option(name: str, info: Any) -> Option:
+    extra = info.json_schema_extra or {}
+    bounds: dict[str, Any] = {}
+    for constraint in info.metadata:
+        for bound in ("ge", "gt", "le", "lt"):
+            if hasattr(constraint, bound):
+                bounds[bound] = getattr(constraint, bound)
+    annotation = info.annotation
+    choices: tuple[str, ...] = ()
+    if getattr(annotation, "__origin__", None) is Literal:
+        choices = tuple(str(choice) for choice in annotation.__args__)
+    kinds: dict[Any, Literal["int", "float", "bool", "text"]] = {int: "int", float: "float", bool: "bool", str: "text"}
+    return Option(
+        name=name,
+        kind="choice" if choices else kinds[annotation],
+        default=None if info.default is PydanticUndefined else info.default,
+        low=bounds.get("ge", bounds.get("gt")),
+        high=bounds.get("le", bounds.get("lt")),
+        step=extra.get("step"),
+        choices=choices,
+        unit=extra.get("unit", ""),
+        help=info.description or "",
+    )
+
+
+class Entry(Protocol):
+    """What every kind of entry has."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Generic[E]):
+    """Entries of one kind by name, found on first use by importing a package's modules or by asking `discover`."""
+
+    instances: ClassVar[dict[str, Registry[Any]]] = {}
+
+    def __init__(self, kind: str, package: str, discover: str = ""):
+        self.kind = kind
+        self._package = package
+        self._discover = discover
+        self._entries: dict[str, E] = {}
+        self._found = False
+        Registry.instances[kind] = self
+
+    def add(self, entry: E) -> None:
+        if entry.name in self._entries:
+            raise ValueError(f"the {self.kind} {entry.name!r} is registered twice")
+        self._entries[entry.name] = entry
+
+    def register(self, name: str, title: str, summary: str, **facts: Any) -> Callable[[type[Any]], type[Any]]:
+        """Class decorator that adds a Spec built from the class: its fields are the parameters."""
+
+        def decorate(cls: type[Any]) -> type[Any]:
+            spec = Spec(
+                name=name,
+                title=title,
+                summary=summary,
+                build=f"{cls.__module__}:{cls.__qualname__}",
+                parameters=cls,
+                **facts,
+            )
+            self.add(spec)  # type: ignore[arg-type]
+            return cls
+
+        return decorate
+
+    def entries(self) -> Mapping[str, E]:
+        """All entries, in the order of their registration."""
+        if self._discover:
+            module, _, function = self._discover.partition(":")
+            found: Mapping[str, E] = getattr(importlib.import_module(module), function)()
+            return found
+        if not self._found:
+            package = importlib.import_module(self._package)
+            for module_info in pkgutil.iter_modules(package.__path__, self._package + "."):
+                importlib.import_module(module_info.name)
+            self._found = True
+        return self._entries
+
+    def __getitem__(self, name: str) -> E:
+        entries = self.entries()
+        if name not in entries:
+            raise XaiError(f"There is no {self.kind} {name!r}; choose from {', '.join(entries)}.")
+        return entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries()
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self.entries().values())
+
+    def __len__(self) -> int:
+        return len(self.entries())
+
+
+METHODS: Registry[Spec] = Registry("method", "xai_core.explainers")
+SCORES: Registry[Spec] = Registry("score", "xai_core.scores")
+CORRUPTIONS: Registry[Spec] = Registry("corruption", "xai_core.corruptions")
+MODELS: Registry[Any] = Registry("model", "xai_core.classifiers", discover="xai_core.classifiers.cards:cards")
+"""Model cards; their facts are in YAML, so they are found by reading folders."""

@@ -1,0 +1,1 @@
+"""From arrays to what people see: colours, overlays, figures and charts."""

@@ -1,0 +1,102 @@
+"""Colour scales: perceptually uniform, safe for colour-blind eyes, one rule for all maps that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..types import Floats, Pixels
+
+SEQUENTIAL = ("inferno", "viridis", "cividis", "magma")
+"""Colour maps for unsigned maps, the default first; all perceptually uniform."""
+DIVERGING = ("RdBu_r", "PuOr_r", "bwr")
+"""Colour maps for signed maps, zero in the middle, the default first; bwr is S4's."""
+
+Mode = Literal["value", "rank", "minmax"]
+"""How values become colours: by value on the fair scale, by rank (S3), or from least to most in bwr (S4)."""
+MODES: dict[Mode, str] = {"value": "Value", "rank": "Rank (S3)", "minmax": "Blue-white-red (S4)"}
+
+
+@lru_cache(maxsize=16)
+def lookup_table(name: str) -> Pixels:
+    """A colour map as uint8 (256, 3)."""
+    from matplotlib import colormaps
+
+    table = colormaps[name](np.linspace(0, 1, 256))[:, :3]
+    result: Pixels = np.rint(table * 255).astype(np.uint8)
+    result.setflags(write=False)
+    return result
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the ends of the colour bar stand for; `low` is -`high` for signed maps and 0 for others."""
+
+    low: float
+    high: float
+    unit: Literal["value", "rank"] = "value"
+
+
+def fair_limit(values: Floats) -> float:
+    """The 99th percentile of the absolute value, over which every map is shown; the maximum where that is zero."""
+    finite = np.abs(values[np.isfinite(values)])
+    if not finite.size:
+        return 0.0
+    limit = float(np.percentile(finite, 99))
+    return limit if limit > 0 else float(finite.max())
+
+
+def shades(values: Floats, signed: bool, mode: Mode = "value") -> tuple[npt.NDArray[np.uint8], Scale]:
+    """A map as uint8 (H, W) indices into a 256-colour table, and the scale they stand for.
+
+    `value`: 0 to the fair limit, or -limit to limit with 0 at the middle for signed maps; beyond is clipped.
+    `rank`: the share of pixels that are smaller, ties averaged. `minmax`: from the least to the greatest value.
+    Not-a-number is shown as the lowest.
+    """
+    wide = np.nan_to_num(values.astype(np.float64), nan=-np.inf, posinf=np.finfo(np.float64).max)
+    finite = wide[np.isfinite(wide)]
+    if mode == "rank":
+        return _quantised(_ranks(wide), 0.0, 1.0), Scale(0.0, 1.0, "rank")
+    if mode == "minmax":
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        return _quantised(wide, low, high), Scale(low, high)
+    limit = fair_limit(values)
+    low = -limit if signed else 0.0
+    return _quantised(wide, low, limit), Scale(low, limit)
+
+
+def _quantised(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:
+    if high <= low:
+        middle = 128 if low < 0 else 0
+        return np.full(values.shape, middle, dtype=np.uint8)
+    unit = np.clip((values - low) / (high - low), 0, 1)
+    return np.rint(unit * 255).astype(np.uint8)
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Average rank of every value, scaled to [0, 1]."""
+    unique, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
+    if len(unique) < 2:
+        return np.full(values.shape, 0.5)
+    smaller = np.cumsum(counts) - counts
+    average = smaller + (counts - 1) / 2
+    return np.asarray((average / (values.size - 1))[inverse].reshape(values.shape))
+
+
+def table_for(signed: bool, mode: Mode, sequential: str, diverging: str) -> Pixels:
+    """The colour table that a map is shown in."""
+    if mode == "minmax":
+        return lookup_table("bwr")
+    return lookup_table(diverging if signed and mode == "value" else sequential)
+
+
+def overlay(frame: Pixels, indices: npt.NDArray[np.uint8], table: Pixels, opacity: float, grey: bool = True) -> Pixels:
+    """A picture with a coloured map over it, uint8 (H, W, 3); `grey` takes the picture's own colours away."""
+    under = frame.astype(np.float32)
+    if grey:
+        under = np.repeat((under @ np.asarray([0.299, 0.587, 0.114], dtype=np.float32))[..., None], 3, axis=-1)
+    return np.asarray(np.rint(under * (1 - opacity) + table[indices] * np.float32(opacity)), dtype=np.uint8)

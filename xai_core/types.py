@@ -1,0 +1,276 @@
+"""What travels between the parts: pictures, masks, predictions, saliency maps, scores, and the `Run` that makes them.
+
+Everything here is a frozen dataclass of numpy arrays and plain values, so that it can be hashed, cached, sent to
+another process and shown without loading torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Array = TypeVar("Array", bound=npt.NDArray[Any])
+
+
+class XaiError(Exception):
+    """Something that a user can mend; its text is one sentence for the user: what was wrong and what to do."""
+
+
+class Cancelled(Exception):  # not an error, whence the name
+    """The work was cancelled; raised between two batches, never shown as an error."""
+
+
+def digest_of(*parts: bytes | str) -> str:
+    """SHA-256 of the parts, each preceded by its length, as 64 hexadecimal digits."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()
+
+
+def array_digest(values: npt.NDArray[Any]) -> str:
+    """SHA-256 of an array's type, shape and bytes."""
+    values = np.ascontiguousarray(values)
+    return digest_of(str(values.dtype), repr(values.shape), values.tobytes())
+
+
+def frozen(values: Array) -> Array:
+    """The array, contiguous and read-only, so that a shared result cannot be changed by accident."""
+    values = np.ascontiguousarray(values)  # type: ignore[assignment]
+    values.setflags(write=False)
+    return values
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Passes of one image through the network: `forward` evaluations and `backward` gradients."""
+
+    forward: int = 0
+    backward: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.forward + other.forward, self.backward + other.backward)
+
+    @property
+    def total(self) -> int:
+        """Forward and backward passes together: the unit of progress."""
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    `pixels` is uint8 (H, W, 3), RGB in 0-255, upright. `name` is the file's name. `title`, `licence` and `source`
+    are for people only and no part of the digest.
+    """
+
+    pixels: Pixels
+    name: str = "picture"
+    title: str = ""
+    licence: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            raise ValueError(f"a picture needs uint8 (H, W, 3), not {self.pixels.dtype} {self.pixels.shape}")
+        object.__setattr__(self, "pixels", frozen(self.pixels))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the pixels: two files that decode to the same pixels are the same picture."""
+        return array_digest(self.pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which pixels of a picture belong to the object: `values` is bool (H, W) at the picture's own resolution."""
+
+    values: Bools
+    name: str = "mask"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", frozen(np.asarray(self.values, dtype=bool)))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the values."""
+        return array_digest(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model sees in a (corrupted) picture.
+
+    `probabilities` is float32 (K,), softmax over the classes; `frame` is the uint8 (H, W, 3) input frame after
+    corruption; `occluded` is the bool (H, W) area that a corruption covered, or None.
+    """
+
+    probabilities: Floats
+    frame: Pixels
+    occluded: Bools | None
+    key: str
+    passes: Cost
+    seconds: float
+    profile: Mapping[str, Any]
+
+    @property
+    def top(self) -> int:
+        """The index of the most probable class; the first one of equals."""
+        return int(self.probabilities.argmax())
+
+    def ranking(self, count: int) -> list[int]:
+        """The `count` most probable classes, best first; ties by index."""
+        return [int(index) for index in np.argsort(-self.probabilities, kind="stable")[:count]]
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What an explainer returns.
+
+    `values` is float32 (H, W) in the input frame; `signed` tells whether negative values mean evidence against the
+    target; `errors` is the standard error of `values` for sampled methods; `layer` names the layer it was taken at;
+    `notes` are sentences to show beside the map.
+    """
+
+    values: npt.NDArray[Any]
+    signed: bool
+    errors: npt.NDArray[Any] | None = None
+    layer: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SaliencyMap:
+    """A saliency map with all that made it.
+
+    `values` is float32 (H, W) in the model's input frame, not normalised; `errors` is its standard error per pixel
+    for sampled methods, else None. `target` is the class index. `passes` and `seconds` are what it cost.
+    """
+
+    values: Floats
+    errors: Floats | None
+    signed: bool
+    method: str
+    parameters: Mapping[str, Any]
+    target: int
+    seed: int
+    layer: str | None
+    notes: tuple[str, ...]
+    key: str
+    passes: Cost
+    seconds: float
+    profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A line behind a score: `y` float32 (N,) over `x` float32 (N,)."""
+
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a score returns: `values` by part (not-a-number where undefined), `reasons` for those, and its curves."""
+
+    values: Mapping[str, float]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A score of one map: `values` by part, not-a-number where undefined and then `reasons` says why."""
+
+    name: str
+    values: Mapping[str, float]
+    reasons: Mapping[str, str]
+    curves: Mapping[str, Curve]
+    parameters: Mapping[str, Any]
+    key: str
+    passes: Cost
+    seconds: float
+    profile: Mapping[str, Any]
+
+
+Make = Callable[[int, int], "torch.Tensor"]
+"""Makes inputs `start` to `stop`, float32 (stop-start, 3, H, W), normalised, on the run's device."""
+
+
+class Run(Protocol):
+    """What explainers and scores get instead of the network: it batches, counts, reports, caches and cancels.
+
+    Every method that takes `count` and `make` calls `make(start, stop)` for one batch after the other, so that no
+    method ever holds all its inputs, and yields `(rows, values)` with `rows` the slice of the batch. Each raises
+    `Cancelled` between two batches when the request was cancelled.
+    """
+
+    frame: Pixels
+    """The corrupted picture in the model's input frame, uint8 (H, W, 3)."""
+    target: int
+    """The class that is explained."""
+    seed: int
+
+    @property
+    def x(self) -> torch.Tensor:
+        """The normalised input, float32 (1, 3, H, W), on the run's device."""
+
+    def normalise(self, pixels: npt.NDArray[Any] | torch.Tensor) -> torch.Tensor:
+        """Pixels in [0, 1] (..., H, W, 3) as network input (..., 3, H, W) float32 on the run's device."""
+
+    def pictures(self, name: str) -> torch.Tensor:
+        """The normalised pictures of a background set, float32 (N, 3, H, W), on the run's device."""
+
+    def stack(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """Single inputs (3, H, W) as one batch (N, 3, H, W)."""
+
+    def tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
+        """An array as a tensor on the run's device."""
+
+    def logits(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Logits (batch, K) of `count` inputs."""
+
+    def probabilities(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Probabilities of the target (batch,) of `count` inputs."""
+
+    def gradients(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Gradients (batch, 3, H, W) of the target's logit with respect to `count` inputs."""
+
+    def activations(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Inputs (batch, C, h, w) of a layer for `count` network inputs; stops there, but counts as forward passes."""
+
+    def gradients_from(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Gradients (batch, C, h, w) of the target's logit with respect to `count` given inputs of a layer."""
+
+    def activations_and_gradients(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output (C, h, w) of a layer for `x`, and the gradient of the target's logit with respect to it."""
+
+    def layer(self, name: str) -> str:
+        """The layer's dotted path; "auto" is the model card's `cam_layer`; raises `XaiError` for an unknown one."""
+
+    def network(self) -> Any:
+        """A context manager that lends the prepared network to a reference library and gives it back unchanged."""
+
+    def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
+        """Offers an intermediate map; `values` is only called when somebody is due to see one."""
