@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,10 +15,24 @@ from .classifiers.cards import Card
 from .corruptions import chain
 from .engine.requests import Explain, GivenMap, Predict, evaluate, prepare_input
 from .registry import METHODS, MODELS, SCORES
-from .types import Mask, Picture, Prediction, SaliencyMap, Score, frozen
+from .types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError, frozen
 
 if TYPE_CHECKING:
     from .engine.inline import InlineEngine
+
+
+def _class_index(target: Any) -> int:
+    try:
+        return operator.index(target)
+    except TypeError:
+        raise XaiError(f"A target is the index of a class, such as 0, and not {target!r}.") from None
+
+
+def _as_map(values: Any) -> npt.NDArray[np.float32]:
+    try:
+        return np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise XaiError("A map is a SaliencyMap or an array of numbers (H, W).") from None
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +92,7 @@ def explain(
     given = prepare_input(picture, model.card, tuple(chain.parse(text) for text in corruptions), seed)
     if target is None:
         target = cast(Prediction, engine().result(Predict(given.clean))).top
-    return cast(SaliencyMap, engine().result(Explain(given, method, spec.make(parameters), int(target), seed)))
+    return cast(SaliencyMap, engine().result(Explain(given, method, spec.make(parameters), _class_index(target), seed)))
 
 
 def score(
@@ -94,25 +109,29 @@ def score(
     """Scores of a map by name.
 
     `saliency` is a `SaliencyMap`, or an array (H, W) in the model's input frame for `target` (None: the model's top
-    class). `mask` has the picture's own size. `parameters` go to the scores that have them.
+    class). `mask` has the picture's own size. `parameters` go to the scores that have them. Raises `XaiError` for what
+    does not fit.
     """
+    known = {name: set(SCORES[name].parameters.model_fields) for name in scores}
+    for unknown in set(parameters).difference(*known.values()):
+        raise XaiError(f"None of the scores {', '.join(known)} has a parameter {unknown!r}.")
     steps = tuple(chain.parse(text) for text in corruptions)
     if isinstance(saliency, SaliencyMap):
         values, target = saliency.values, saliency.target if target is None else target
         seed = saliency.seed if seed is None else seed
     else:
-        values = np.asarray(saliency, dtype=np.float32)
+        values = _as_map(saliency)
     seed = seed or 0
     given = prepare_input(picture, model.card, steps, seed)
     if target is None:
         target = cast(Prediction, engine().result(Predict(given.clean))).top
     if mask is not None and not isinstance(mask, Mask):
         mask = Mask(np.asarray(mask))
-    subject = GivenMap(given, frozen(values), int(target), seed)
+    subject = GivenMap(given, frozen(values), _class_index(target), seed)
     found = {}
     for name in scores:
         spec = SCORES[name]
-        own = {key: value for key, value in parameters.items() if key in spec.parameters.model_fields}
+        own = {key: value for key, value in parameters.items() if key in known[name]}
         request = evaluate(subject, name, spec.make(own), model.card, mask, picture)
         found[name] = cast(Score, engine().result(request))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"warning: there is no setting {name}; it is ignored.", file=sys.stderr)
         options = _parser().parse_args(arguments)
         options.command(options)
+        sys.stdout.flush()
     except XaiError as error:
         _clear_progress()
         print(" ".join(str(error).split()), file=sys.stderr)
@@ -51,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _clear_progress()
         print("Stopped; nothing was written.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever reads has read enough; Python would complain when it flushes once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -186,6 +188,8 @@ def _explain(options: argparse.Namespace) -> None:
     from .engine.comparison import Comparison, Variant, compute, scores_for
 
     started = time.monotonic()
+    if not options.out.strip():
+        raise XaiError("--out names no folder; name one, such as --out results.")
     out = Path(options.out)
     _check_out(out)
     if not _names(options.model):
@@ -205,7 +209,7 @@ def _explain(options: argparse.Namespace) -> None:
     _check_used(score_sets, set(scores), "score")
     corruptions = tuple(chain.parse(text) for text in options.corrupt)
     picture = open_picture(options.picture)
-    mask = open_mask(options.mask) if options.mask else None
+    mask = open_mask(options.mask) if options.mask is not None else None
     if mask is not None:
         from .engine.requests import check_mask
 
@@ -234,7 +238,7 @@ def _explain(options: argparse.Namespace) -> None:
     errors = export.errors_npz(outcome)
     if errors is not None:
         files["errors.npz"] = errors
-    write_folder(out, files)
+    write_folder(out, files, obsolete={"errors.npz"} - files.keys())
     for card in models:
         target, clean = outcome.targets[card.name], outcome.clean[card.name]
         print(f"{card.title}: {card.labels[target]} ({target}), {clean.probabilities[target]:.1%}")
@@ -250,36 +254,57 @@ def _check_used(given: dict[str, Any], names: set[str], kind: str) -> None:
 
 def _check_out(out: Path) -> None:
     """Refuses before anything is computed where nothing could be written."""
-    if out.exists() and not out.is_dir():
-        raise XaiError(f"--out {out} is a file; name a folder.")
-    parent = out
-    while not parent.exists():
-        parent = parent.parent
+    try:
+        if out.exists() and not out.is_dir():
+            raise XaiError(f"--out {out} is a file; name a folder.")
+        parent = out
+        while not parent.exists():
+            parent = parent.parent
+    except OSError as error:  # a name that is too long, or a folder that may not be looked into
+        raise XaiError(f"--out {out} cannot be used: {error.strerror or error}.") from None
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise XaiError(f"--out {out} cannot be written: {parent} is not a folder that you may write to.")
 
 
-def write_folder(out: Path, files: dict[str, bytes]) -> None:
-    """Writes files into a folder all or none: under temporary names first, then renamed.
+def write_folder(out: Path, files: dict[str, bytes], obsolete: Collection[str] = ()) -> None:
+    """Writes files into a folder, and removes the `obsolete` ones, all or none: under temporary names first.
 
-    Raises `XaiError` when they cannot be written; then nothing of them, and no folder made for them, is left.
+    Raises `XaiError` when that is not possible; then everything is as it was before, and no folder made is left.
     """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".writing-", dir=out))
-        try:
-            for name, data in files.items():
-                (draft / name).write_bytes(data)
-            for name in files:
-                (draft / name).replace(out / name)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=out, ignore_cleanup_errors=True) as drafts:
+            _write_all(out, files, obsolete, Path(drafts))
+    except BaseException as error:
         for folder in made:
-            if folder.exists() and not any(folder.iterdir()):
+            with contextlib.suppress(OSError):
                 folder.rmdir()
-        raise XaiError(f"The results cannot be written to {out}: {error.strerror or error}.") from None
+        if isinstance(error, OSError):
+            raise XaiError(f"The results cannot be written to {out}: {error.strerror or error}.") from None
+        raise
+
+
+def _write_all(out: Path, files: dict[str, bytes], obsolete: Collection[str], drafts: Path) -> None:
+    before = drafts / "before"
+    before.mkdir()
+    for name, data in files.items():
+        (drafts / name).write_bytes(data)
+    for name in (*files, *obsolete):
+        if (out / name).exists():
+            shutil.copy2(out / name, before / name)
+    try:
+        for name in files:
+            (drafts / name).replace(out / name)
+        for name in obsolete:
+            (out / name).unlink(missing_ok=True)
+    except BaseException:
+        for name in (*files, *obsolete):
+            if (before / name).exists():
+                (before / name).replace(out / name)
+            elif not (drafts / name).exists():
+                (out / name).unlink(missing_ok=True)
+        raise
 
 
 # -- weights -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .types import XaiError
 
@@ -42,7 +42,19 @@ class Settings(BaseModel):
     disk_cache_mb: int = Field(4000, ge=0, description="Megabytes of results kept on disk; 0 keeps none.")
     max_upload_mb: int = Field(20, ge=1, description="Largest picture file that is accepted, in megabytes.")
     max_megapixels: int = Field(64, ge=1, description="Largest picture that is decoded, in megapixels.")
-    log_level: str = Field("warning", description="Detail of the log on standard error: debug, info, warning or error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="Detail of the log on standard error: debug, info, warning or error."
+    )
+
+    @field_validator("log_level", "engine", mode="before")
+    @classmethod
+    def _lower_case(cls, value: str) -> str:
+        return value.strip().lower()
+
+    @field_validator("data", "imagenet50_dir")
+    @classmethod
+    def _whole_path(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @property
     def cache_dir(self) -> Path:

@@ -49,9 +49,13 @@ def array_digest(values: npt.NDArray[Any]) -> str:
 
 
 def frozen(values: Array) -> Array:
-    """The array, contiguous and read-only, so that a shared result cannot be changed by accident."""
-    values = np.ascontiguousarray(values)  # type: ignore[assignment]
-    values.setflags(write=False)
+    """The array, contiguous and read-only, so that a shared result cannot be changed by accident.
+
+    An array that could still be written to is copied: the caller's own stays as it was.
+    """
+    if values.flags.writeable or not values.flags.c_contiguous:
+        values = values.copy(order="C")
+        values.setflags(write=False)
     return values
 
 

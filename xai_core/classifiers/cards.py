@@ -82,12 +82,13 @@ def read_card(path: Path) -> Card:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         card = Card.model_validate(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"The model card {path} cannot be read: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the card"
         raise ValueError(f"The model card {path} is wrong at {where}: {first['msg']}.") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"The model card {path} cannot be read: {reason}.") from None
     card._folder = path.parent
     return card
 
@@ -109,6 +110,14 @@ def _read_folder(folder: Path, stamp: tuple[Any, ...]) -> tuple[dict[str, Card],
     return found, problems
 
 
+def _stamp(file: Path) -> tuple[str, int, int]:
+    try:
+        facts = file.stat()
+    except OSError:  # a link to nothing, which reading reports
+        return file.name, 0, 0
+    return file.name, facts.st_mtime_ns, facts.st_size
+
+
 def _read_all() -> tuple[dict[str, Card], list[str]]:
     cards: dict[str, Card] = {}
     problems: list[str] = []
@@ -116,8 +125,7 @@ def _read_all() -> tuple[dict[str, Card], list[str]]:
         if not folder.is_dir():
             problems.append(f"XAI_MODELS_DIR names {folder}, which is not a folder.")
             continue
-        stamp = tuple(sorted((file.name, file.stat().st_mtime_ns) for file in folder.glob("*.y*ml")))
-        found, wrong = _read_folder(folder, stamp)
+        found, wrong = _read_folder(folder, tuple(sorted(_stamp(file) for file in folder.glob("*.y*ml"))))
         problems += wrong
         for name, card in found.items():
             if name in cards:

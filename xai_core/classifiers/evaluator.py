@@ -6,7 +6,7 @@ No other part calls a network. `Run` loops over batches with this, and lends `ne
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -39,6 +39,7 @@ class Classifier:
         fast, self._changed = preparing.fold_batch_norm(prepared)
         self.network = prepared.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fast = fast.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._concatenated: set[str] = set()
         self._forward = self._backward = 0
         for network in (self.network, self.fast):
             network.register_forward_hook(self._count)
@@ -90,8 +91,14 @@ class Classifier:
             ) from None
         return path
 
-    def _network_for(self, layer: str) -> nn.Module:
+    def _network_for_output(self, layer: str) -> nn.Module:
         network: nn.Module = self.network if layer in self._changed else self.fast
+        return network
+
+    def _network_for_input(self, layer: str) -> nn.Module:
+        """Folding changed the input of batch norms; the prepared network serves for all of them, folded or not."""
+        norm = isinstance(self.network.get_submodule(layer), nn.BatchNorm2d)
+        network: nn.Module = self.network if norm else self.fast
         return network
 
     def _unused(self, layer: str) -> XaiError:
@@ -117,69 +124,85 @@ class Classifier:
             caught.append(_single(inputs, layer))
             raise _Reached
 
-        network = self._network_for(layer)
-        with torch.inference_mode(), _hooked(network.get_submodule(layer).register_forward_pre_hook(catch)):
-            with contextlib.suppress(_Reached):
-                network(_channels_last(x))
-            self._forward += len(x)
+        network = self._network_for_input(layer)
+        hooked = _hooked(network.get_submodule(layer).register_forward_pre_hook(catch))
+        with torch.inference_mode(), hooked, contextlib.suppress(_Reached):
+            network(_channels_last(x))
         if not caught:
             raise self._unused(layer)
+        self._forward += len(x)
         return caught[0].clone()
 
     def gradients_from(self, layer: str, given: torch.Tensor, x: torch.Tensor, target: int) -> torch.Tensor:
         """Gradients (B, C, h, w) of the target's logit with respect to `given` inputs of a layer.
 
-        The layers below run on the single input `x` only, because what they compute is replaced.
+        The layers below run on the single input `x` only, because what they compute is replaced. What goes past the
+        layer is stretched over the batch by an addition; for a concatenation `x` is.
         """
+        if layer not in self._concatenated:
+            try:
+                return self._gradients_from(layer, given, x, target)
+            except RuntimeError as error:
+                if isinstance(error, torch.OutOfMemoryError) or len(given) == len(x):
+                    raise
+        gradients = self._gradients_from(layer, given, x.expand(len(given), -1, -1, -1), target)
+        self._concatenated.add(layer)
+        return gradients
+
+    def _gradients_from(self, layer: str, given: torch.Tensor, x: torch.Tensor, target: int) -> torch.Tensor:
+        used = []
+
+        def replace(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            used.append(True)
+            return (h, *inputs[1:])
+
         with torch.enable_grad():
             h = given.detach().clone().requires_grad_()
-            network = self._network_for(layer)
-            replace: Callable[..., Any] = lambda module, inputs: (h, *inputs[1:])  # noqa: E731
+            network = self._network_for_input(layer)
             with _hooked(network.get_submodule(layer).register_forward_pre_hook(replace)):
                 score = network(_channels_last(x))[:, target].sum()
-            return torch.autograd.grad(score, h)[0]
+            if not used:
+                raise self._unused(layer)
+            return _gradient(score, h)
 
     def activations_and_gradients(self, layer: str, x: torch.Tensor, target: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Output (B, C, h, w) of a layer, and the gradient of the target's logit with respect to it."""
+        """Output (B, C, h, w) of a layer at its last call, and the gradient of the target's logit at that output."""
         caught: list[torch.Tensor] = []
 
         def catch(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
             caught.append(_single((output,), layer).detach().requires_grad_())
             return caught[-1]
 
-        network = self._network_for(layer)
+        network = self._network_for_output(layer)
         with torch.enable_grad():
             with _hooked(network.get_submodule(layer).register_forward_hook(catch)):
                 score = network(_channels_last(x))[:, target].sum()
             if not caught:
                 raise self._unused(layer)
-            gradient = torch.autograd.grad(score, caught[0], allow_unused=True)[0]
-        return caught[0].detach(), torch.zeros_like(caught[0]) if gradient is None else gradient
+            return caught[-1].detach(), _gradient(score, caught[-1])
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[nn.Module]:
         """Lends the prepared network to a reference library and takes back what the library changed.
 
-        Hooks that it leaves behind, modules that it replaces, and gradients are undone.
+        Hooks that it leaves behind, modules and weights that it replaces, settings, flags, attributes, statistics and
+        gradients are undone; a weight that it overwrites in place is not.
         """
-        hooks = {module: _hook_ids(module) for module in self.network.modules()}
-        children = {module: dict(module._modules) for module in self.network.modules()}
-        training = {module: module.training for module in self.network.modules()}
+        known = {module: _attributes(module) for module in self.network.modules()}
+        tensors = {tensor: tensor.data for tensor in (*self.network.parameters(), *self.network.buffers())}
+        statistics = {buffer: buffer.clone() for buffer in self.network.buffers()}
         try:
             with torch.enable_grad():
                 yield self.network
         finally:
-            for module, known in children.items():
-                module._modules.clear()
-                module._modules.update(known)
-            for module, ids in hooks.items():
-                module.training = training[module]
-                for registry, kept in zip(_hook_registries(module), ids, strict=True):
-                    for handle in set(registry) - kept:
-                        del registry[handle]
-            for parameter in self.network.parameters():
-                parameter.grad = None
-                parameter.requires_grad_(False)
+            for module, attributes in known.items():
+                _restore(module, attributes)
+            for tensor, data in tensors.items():
+                tensor.data = data
+                tensor.grad = None
+                tensor.requires_grad_(False)
+            for buffer, values in statistics.items():
+                buffer.copy_(values)
 
 
 def _channels_last(x: torch.Tensor) -> torch.Tensor:
@@ -200,14 +223,23 @@ def _hooked(handle: Any) -> Iterator[None]:
         handle.remove()
 
 
-def _hook_registries(module: nn.Module) -> list[Any]:
-    return [
-        module._forward_hooks,
-        module._forward_pre_hooks,
-        module._backward_hooks,
-        module._backward_pre_hooks,
-    ]
+def _gradient(score: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """The gradient of the score; zero where the score does not depend on `at`."""
+    found = torch.autograd.grad(score, at, allow_unused=True)[0] if score.requires_grad else None
+    return torch.zeros_like(at) if found is None else found
 
 
-def _hook_ids(module: nn.Module) -> list[set[int]]:
-    return [set(registry) for registry in _hook_registries(module)]
+def _attributes(module: nn.Module) -> dict[str, tuple[Any, Any]]:
+    """All that a module holds: its attributes, and what is in those that hold hooks, children and weights."""
+    return {
+        name: (value, value.copy() if isinstance(value, dict | set) else None) for name, value in vars(module).items()
+    }
+
+
+def _restore(module: nn.Module, attributes: dict[str, tuple[Any, Any]]) -> None:
+    vars(module).clear()
+    for name, (value, content) in attributes.items():
+        if content is not None:
+            value.clear()
+            value.update(content)
+        vars(module)[name] = value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,7 @@ def load_network(card: Card) -> nn.Module:
     try:
         network.load_state_dict(state, strict=True, assign=True)
     except (RuntimeError, TypeError) as error:
-        reason = re.sub(r"\s+", " ", str(error))[:300]
-        raise XaiError(f"The weights of {card.title} do not fit {card.architecture}: {reason}") from None
+        raise XaiError(f"The weights of {card.title} do not fit {card.architecture}: {_one_line(str(error))}") from None
     for dotted, value in card.overrides.items():
         _override(network, dotted, value, card)
     network.requires_grad_(False)
@@ -36,18 +37,22 @@ def load_network(card: Card) -> nn.Module:
 
 
 def _build(card: Card) -> nn.Module:
-    """The architecture without memory for its weights: they are assigned from the file."""
+    """The architecture without memory for its weights where that goes: they are assigned from the file."""
+    with contextlib.suppress(Exception), torch.device("meta"):  # a constructor may need real values
+        network = _constructed(card.architecture)
+        if not _has_unsaved_tensors(network):
+            return network
     try:
-        with torch.device("meta"):
-            network = _constructed(card.architecture)
-        if _has_unsaved_tensors(network):
-            network = _constructed(card.architecture)
+        return _constructed(card.architecture)
     except XaiError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = _one_line(f"{type(error).__name__}: {error}")
         raise XaiError(f"The architecture {card.architecture} of {card.title} cannot be built ({reason}).") from None
-    return network
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)[:300]
 
 
 def _constructed(architecture: str) -> nn.Module:
@@ -75,7 +80,8 @@ def _module(built: Any, architecture: str) -> nn.Module:
 def _has_unsaved_tensors(network: nn.Module) -> bool:
     """Whether a tensor exists that no state dict fills, and that would stay without values."""
     saved = set(network.state_dict())
-    return any(name not in saved for name, _ in network.named_buffers())
+    plain = (isinstance(value, torch.Tensor) for module in network.modules() for value in vars(module).values())
+    return any(name not in saved for name, _ in network.named_buffers()) or any(plain)
 
 
 def _read_state(path: Path, card: Card) -> dict[str, torch.Tensor]:
@@ -87,11 +93,15 @@ def _read_state(path: Path, card: Card) -> dict[str, torch.Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # readers of damaged files raise errors of every kind
-        reason = str(error).split("\n", 1)[0][:200]
+        reason = _one_line(str(error)) or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch's text advises to run the code
+            reason = "it holds something other than tensors"
         raise XaiError(f"The weights file {path} of {card.title} cannot be read ({reason}); get it again.") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
         raise XaiError(f"The weights file {path} of {card.title} holds no state dict; give the card another file.")
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
@@ -116,6 +126,8 @@ def _override(network: nn.Module, dotted: str, value: Any, card: Card) -> None:
     try:
         owner = network.get_submodule(path)
         current = getattr(owner, attribute)
+        setattr(owner, attribute, tuple(value) if isinstance(current, tuple) and isinstance(value, list) else value)
     except AttributeError:
         raise XaiError(f"The override {dotted!r} of {card.title} names nothing in {card.architecture}.") from None
-    setattr(owner, attribute, tuple(value) if isinstance(current, tuple) and isinstance(value, list) else value)
+    except TypeError:  # a layer or its weights
+        raise XaiError(f"The override {dotted!r} of {card.title} names nothing that can be set to {value!r}.") from None

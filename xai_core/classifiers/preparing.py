@@ -8,8 +8,9 @@ with its children as leaves, so that the network keeps its tree of names: `layer
 from __future__ import annotations
 
 import copy
+import inspect
 import operator
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import Any
 
 import torch
@@ -33,7 +34,19 @@ def prepare(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = False  # type: ignore[assignment]
+    _part_shared_relus(network)
     return _rewritten(network)
+
+
+def _part_shared_relus(network: nn.Module) -> None:
+    """Gives every place in the tree a ReLU object of its own."""
+    seen: set[nn.Module] = set()
+    for module in network.modules():
+        for name, child in module._modules.items():
+            if isinstance(child, nn.ReLU | nn.ReLU6):
+                if child in seen:
+                    module._modules[name] = copy.deepcopy(child)
+                seen.add(child)
 
 
 def fold_batch_norm(network: nn.Module) -> tuple[nn.Module, frozenset[str]]:
@@ -55,7 +68,16 @@ def fold_batch_norm(network: nn.Module) -> tuple[nn.Module, frozenset[str]]:
 
 def _copy_sharing_weights(network: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
-    return copy.deepcopy(network, memo)
+    copied = copy.deepcopy(network, memo)
+    for module in network.modules():
+        _set_children(memo[id(module)], {name: memo.get(id(child)) for name, child in module._modules.items()})
+    return copied
+
+
+def _set_children(module: nn.Module, children: dict[str, nn.Module | None]) -> None:
+    """Gives a module exactly these children: a GraphModule drops those that its forward does not call."""
+    module._modules.clear()
+    module._modules.update(children)
 
 
 class _OneLevel(fx.Tracer):
@@ -69,6 +91,8 @@ def _trace(module: nn.Module) -> fx.Graph | None:
     if isinstance(module, nn.ModuleList | nn.ModuleDict):
         return None  # these have no forward
     try:
+        if any(one.default is None for one in inspect.signature(module.forward).parameters.values()):
+            return None  # a trace would hold one side only of `if shortcut is None`
         return _OneLevel().trace(module)
     except Exception:  # tracing foreign code fails in every way there is; such a module is left alone
         return None
@@ -95,23 +119,21 @@ def _rewritten(module: nn.Module) -> nn.Module:
     seen: Counter[Any] = Counter()
     for node in list(graph.nodes):
         if _is_relu_call(node):
-            _replace(graph, node, node.args[:1], _free_name(module, additions, "relu"), nn.ReLU(), additions)
+            _replace(graph, node, _operands(node)[:1], _free_name(module, additions, "relu"), nn.ReLU(), additions)
         elif _is_add(node):
-            _replace(graph, node, node.args[:2], _free_name(module, additions, "add"), Add(), additions)
+            _replace(graph, node, _operands(node), _free_name(module, additions, "add"), Add(), additions)
         elif node.op == "call_module" and uses[node.target] > 1:
             called = module.get_submodule(node.target)
             seen[node.target] += 1
             if seen[node.target] > 1 and isinstance(called, nn.ReLU | nn.ReLU6) and not list(called.parameters()):
-                name = _free_name(module, additions, node.target)
+                name = _free_name(module, additions, node.target.replace(".", "_"))
                 _replace(graph, node, node.args, name, copy.deepcopy(called), additions)
     if not additions:
         return module
     for name, added in additions.items():
         module.add_module(name, added)
     rewritten = fx.GraphModule(module, graph, class_name=type(module).__name__)
-    for name, child in module.named_children():  # GraphModule drops the children that its forward does not call
-        if name not in rewritten._modules:
-            rewritten.add_module(name, child)
+    _set_children(rewritten, module._modules)
     return rewritten.eval()
 
 
@@ -125,7 +147,14 @@ def _is_add(node: fx.Node) -> bool:
     adds = (node.op == "call_function" and node.target in _ADD_CALLS) or (
         node.op == "call_method" and node.target in _ADD_METHODS
     )
-    return adds and len(node.args) == 2 and all(isinstance(one, fx.Node) for one in node.args) and not node.kwargs
+    operands = _operands(node)
+    plain = len(operands) == 2 and len(node.args) + len(node.kwargs) == 2
+    return adds and plain and all(isinstance(one, fx.Node) for one in operands)
+
+
+def _operands(node: fx.Node) -> list[Any]:
+    """What a call works on, given by place or by name."""
+    return [*node.args, *(node.kwargs[name] for name in ("input", "other") if name in node.kwargs)]
 
 
 def _free_name(module: nn.Module, additions: dict[str, nn.Module], wanted: str) -> str:
@@ -158,9 +187,13 @@ def _fold_in(module: nn.Module, graph: fx.Graph) -> list[str]:
         norm, convolution = module.get_submodule(node.target), module.get_submodule(str(before.target))
         if not isinstance(convolution, nn.Conv2d) or uses[before.target] > 1 or not isinstance(norm, nn.BatchNorm2d):
             continue
+        if norm.running_mean is None:  # it takes the statistics of each batch
+            continue
         module.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
         # timm's batch norms bring their activation along
-        rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
-        module.set_submodule(str(node.target), nn.Sequential(*rest) if rest else nn.Identity())
+        rest = OrderedDict(
+            (part, getattr(norm, part)) for part in ("drop", "act") if getattr(norm, part, None) is not None
+        )
+        module.set_submodule(str(node.target), nn.Sequential(rest) if rest else nn.Identity())
         changed.append(str(before.target))
     return changed

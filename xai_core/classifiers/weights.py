@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 from urllib.parse import urlsplit
 
 from .. import settings
@@ -45,6 +45,8 @@ class Source:
     size: int
     sha256: str
     """The whole hash, or the prefix that torchvision puts into the file's name."""
+    target: Path
+    """The one of the places that a download is saved at."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +73,23 @@ def source(card: Card) -> Source:
     mirror = settings.current().weights_mirror
     url = f"{mirror.rstrip('/')}/{facts.file}" if mirror else facts.url
     places = (settings.current().weights_dir / facts.file, torch_home() / "hub" / "checkpoints" / facts.file)
-    return Source(facts.file, places, url, facts.size, facts.hash_prefix)
+    return Source(facts.file, places, url, facts.size, facts.hash_prefix, target=places[0])
 
 
 def _file_source(card: Card, weights: WeightsFile) -> Source:
     folder = card.folder
     if weights.package:
-        spec = importlib.util.find_spec(weights.package)
+        try:
+            spec = importlib.util.find_spec(weights.package)
+        except (ImportError, ValueError):  # a part of a package that is not there, or no name at all
+            spec = None
         if spec is None or not spec.submodule_search_locations:
             raise XaiError(f"The weights of {card.title} come with the package {weights.package}; install it.")
         folder = Path(next(iter(spec.submodule_search_locations)))
     places = [folder / weights.file]
-    if weights.url:
-        places.append(settings.current().weights_dir / Path(weights.file).name)
-    return Source(Path(weights.file).name, tuple(places), weights.url, weights.size, weights.sha256)
+    if weights.url:  # many files are called model.safetensors
+        places.append(settings.current().weights_dir / f"{card.name}-{Path(weights.file).name}")
+    return Source(Path(weights.file).name, tuple(places), weights.url, weights.size, weights.sha256, target=places[-1])
 
 
 def torch_home() -> Path:
@@ -153,7 +158,7 @@ def verify(card: Card) -> None:
     if isinstance(card.weights, WeightsFile) and card.weights.sha256 and digest(card) != card.weights.sha256:
         raise XaiError(
             f"The weights file {located(card)} is not the one that the card of {card.title} names (its SHA-256 "
-            "differs); get it again."
+            "differs); remove it and get it again."
         )
 
 
@@ -174,31 +179,50 @@ def fetch(card: Card, progress: Progress = lambda done, total: None) -> Path:
     if found.state == "missing":
         raise XaiError(found.sentence)
     where = source(card)
-    folder = settings.current().weights_dir
+    folder = where.target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder / f"{where.file}.lock", card):
-            part = folder / f"{where.file}.part"
+        with _only_one(_beside(where.target, ".lock"), card):
+            if where.target.is_file():  # another process has just finished
+                return where.target
+            part = _beside(where.target, ".part")
             _download(where, part, card, progress)
             _check(where, part, card)
-            part.replace(folder / where.file)
+            part.replace(where.target)
     except OSError as error:
         raise XaiError(f"{card.title} could not be saved in {folder}: {error.strerror or error}.") from None
-    return folder / where.file
+    return where.target
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(target.name + suffix)
 
 
 @contextlib.contextmanager
 def _only_one(lock: Path, card: Card) -> Iterator[None]:
     """Holds a lock file, so that two processes never write the same download."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise XaiError(f"{card.title} is being downloaded by another process; wait until it is there.") from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    while True:
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise XaiError(
+                    f"{card.title} is being downloaded by another process; wait until it is there."
+                ) from None
+            if not _is_at(file, lock):  # whoever held it removed it before it became ours
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _download(where: Source, part: Path, card: Card, progress: Progress) -> None:
@@ -215,6 +239,8 @@ def _download(where: Source, part: Path, card: Card, progress: Progress) -> None
             reason = f"the server answered {error.code} {error.reason}"
         except urllib.error.URLError as error:
             reason = str(getattr(error.reason, "strerror", None) or error.reason)
+        except _NoAddress:
+            raise XaiError(_failed(card, where, "this is no web address")) from None
         except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = str(error) or type(error).__name__
         grown = (part.stat().st_size if part.exists() else 0) > before
@@ -226,19 +252,25 @@ def _download(where: Source, part: Path, card: Card, progress: Progress) -> None
 
 
 def _failed(card: Card, where: Source, reason: str) -> str:
-    host = urlsplit(where.url).netloc
+    host = urlsplit(where.url).netloc or where.url
     return (
         f"{card.title} could not be downloaded from {host} ({reason}); check the connection and try again, "
         f"or put {where.file} into {where.places[0].parent}."
     )
 
 
+class _NoAddress(Exception):
+    """Raised when an address is none that can be asked."""
+
+
 def _transfer(where: Source, part: Path, progress: Progress) -> bool:
     """One connection's worth of the file; True when all of it is there."""
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(where.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
+        request = urllib.request.Request(where.url, headers={"Range": f"bytes={have}-"} if have else {})
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except (ValueError, http.client.InvalidURL) as error:
+        raise _NoAddress from error
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left to send, or the partial file is from something else
             total = int((error.headers.get("Content-Range") or "*/0").rpartition("/")[2] or 0)
@@ -247,17 +279,34 @@ def _transfer(where: Source, part: Path, progress: Progress) -> bool:
             part.unlink()
             return False
         raise
+    except urllib.error.URLError:
+        raise
+    except OSError as error:
+        raise _interrupted(error) from error
     with response:
         if have and response.status != 206:
             have = 0
         length = int(response.headers.get("Content-Length") or 0)
         total = have + length if length else where.size
         with part.open("ab" if have else "wb") as file:
-            while block := response.read(CHUNK):
+            for block in _blocks(response):
                 file.write(block)
                 have += len(block)
                 progress(have, total)
         return not length or have >= total
+
+
+def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    try:
+        while block := response.read(CHUNK):
+            yield block
+    except OSError as error:
+        raise _interrupted(error) from error
+
+
+def _interrupted(error: OSError) -> ConnectionError:
+    """The error as one of the network: an `OSError` that is left as it is counts as one of the disk."""
+    return ConnectionError(error.strerror or str(error))
 
 
 def _check(where: Source, part: Path, card: Card) -> None:
@@ -276,8 +325,10 @@ class Download:
 
     def __init__(self, card: Card):
         self.card = card
-        self.done = 0
-        self.total = source(card).size
+        where = source(card)
+        part = _beside(where.target, ".part")
+        self.done = self._had = part.stat().st_size if part.is_file() else 0
+        self.total = where.size
         self.error = ""
         self._started = time.monotonic()
         self._stop = threading.Event()
@@ -291,15 +342,18 @@ class Download:
     @property
     def seconds_left(self) -> float | None:
         """An estimate, or None before anything arrived."""
-        if not self.done or not self.total:
+        arrived = self.done - self._had
+        if arrived <= 0 or not self.total:
             return None
-        return (time.monotonic() - self._started) / self.done * max(self.total - self.done, 0)
+        return (time.monotonic() - self._started) / arrived * max(self.total - self.done, 0)
 
     def cancel(self) -> None:
         """Asks the download to stop; what has arrived stays for the next try."""
         self._stop.set()
 
     def _progress(self, done: int, total: int) -> None:
+        if done < self.done:  # the server started again from the beginning
+            self._had = 0
         self.done, self.total = done, total or self.total
         if self._stop.is_set():
             raise Cancelled

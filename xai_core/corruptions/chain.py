@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +36,8 @@ class Step:
 
     name: str
     corruption: Corruption
+    occurrence: int = 0
+    """How often the same corruption came before it in the chain: it names its random stream."""
 
     @property
     def value(self) -> float:
@@ -49,8 +51,12 @@ class Step:
 
     def describe(self) -> dict[str, Any]:
         """JSON values for the key of what is computed from it."""
-        spec = CORRUPTIONS[self.name]
-        return {"name": self.name, "version": spec.version, "parameters": self.corruption.model_dump(mode="json")}
+        return {
+            "name": self.name,
+            "version": CORRUPTIONS[self.name].version,
+            "parameters": self.corruption.model_dump(mode="json"),
+            "occurrence": self.occurrence,
+        }
 
 
 def step(name: str, value: float | str | None = None, **parameters: Any) -> Step:
@@ -62,8 +68,14 @@ def step(name: str, value: float | str | None = None, **parameters: Any) -> Step
 
 
 def chain(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps that change something, in order."""
-    return tuple(one for one in steps if not one.is_neutral)
+    """The steps that change something, in order; each keeps its random stream whatever the others do."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for one in steps:
+        if not one.is_neutral:
+            kept.append(replace(one, occurrence=seen[one.name]))
+        seen[one.name] += 1
+    return tuple(kept)
 
 
 def parse(text: str) -> Step:
@@ -81,22 +93,14 @@ def label(steps: Sequence[Step]) -> str:
 
 
 def apply(pixels: Pixels, steps: Sequence[Step], seed: int) -> Corrupted:
-    """Applies the steps one after the other; the same seed and place in the chain give the same result.
+    """Applies the steps of a `chain` one after the other; the same seed gives the same result.
 
-    The stream of a step is named by the corruption and by how often it came before, so that moving a slider of one
-    step leaves the others' noise as it was.
+    The stream of a step is named by the corruption and its occurrence, so that moving the slider of one step leaves
+    the others' noise as it was.
     """
     result = Corrupted(pixels)
-    seen: dict[str, int] = {}
     for one in steps:
-        count = seen[one.name] = seen.get(one.name, -1) + 1
-        outcome = one.corruption.apply(result.pixels, generator(seed, "corruption", one.name, count))
+        outcome = one.corruption.apply(result.pixels, generator(seed, "corruption", one.name, one.occurrence))
         covered = [area for area in (result.occluded, outcome.occluded) if area is not None]
         result = Corrupted(outcome.pixels, np.logical_or.reduce(covered) if covered else None)
     return result
-
-
-def load_all() -> None:
-    """Imports every corruption; for tests."""
-    for spec in CORRUPTIONS:
-        importlib.import_module(spec.build.partition(":")[0])

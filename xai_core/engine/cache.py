@@ -27,7 +27,7 @@ class Cache:
         self._memory_limit, self._disk_limit = memory_bytes, disk_bytes
         self._memory: OrderedDict[str, tuple[Result, int]] = OrderedDict()
         self._memory_used = 0
-        self._written = 0
+        self._written = disk_bytes  # others may have filled the folder: the first write looks
         self._lock = threading.Lock()
 
     @classmethod
@@ -50,7 +50,7 @@ class Cache:
             result = unpack(data)
         except (ValueError, KeyError, TypeError, EOFError) as error:
             log.warning("the cached result %s is damaged and is computed again: %s", key, error)
-            self._path(key).unlink(missing_ok=True)
+            _remove(self._path(key))
             return None
         self._remember(key, result, len(data))
         return result
@@ -97,7 +97,7 @@ class Cache:
             draft.replace(path)
         except OSError as error:
             log.warning("the result %s is not kept on disk: %s", key, error)
-            draft.unlink(missing_ok=True)
+            _remove(draft)
             return
         self._written += len(data)
         if self._written > self._disk_limit // 20:
@@ -115,7 +115,13 @@ class Cache:
         if used <= self._disk_limit:
             return
         for _, size, path in sorted(found):
-            path.unlink(missing_ok=True)
+            _remove(path)
             used -= size
             if used <= self._disk_limit * 0.9:
                 return
+
+
+def _remove(path: Path) -> None:
+    """Removes a file if that is possible."""
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -5,7 +5,7 @@ The page and the command line both build their requests here, so that the same c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
@@ -39,6 +39,10 @@ class Variant:
         return f"{title} · {self.label}" if self.label else title
 
 
+Place = tuple[str, str, int]
+"""Model, variant and target."""
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """All that is compared at once; `target` None is each model's own top class on the clean picture."""
@@ -51,6 +55,8 @@ class Comparison:
     mask: Mask | None = None
     target: int | None = None
     seed: int = 0
+    _explanations: dict[Place, Explain] = field(default_factory=dict, init=False, repr=False)
+    _evaluations: dict[Place, dict[str, Evaluate]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def corruption_label(self) -> str:
@@ -63,25 +69,49 @@ class Comparison:
 
     @cached_property
     def baselines(self) -> tuple[Variant, ...]:
-        """The maps that explain nothing and stand beside every score."""
-        return tuple(Variant(name, METHODS[name].make()) for name in BASELINES)
+        """The maps that explain nothing and stand beside every score; one that was chosen stands as it was chosen."""
+        chosen = {variant.name: variant for variant in self.variants}
+        return tuple(chosen.get(name) or Variant(name, METHODS[name].make()) for name in BASELINES)
+
+    @property
+    def shown_baselines(self) -> tuple[Variant, ...]:
+        """The baselines where there are scores to put them beside."""
+        return self.baselines if self.scores else ()
 
     def clean_prediction(self, card: Card) -> Predict:
         """What the model sees in the clean picture; its top class is the default target."""
-        return Predict(self.inputs[card.name].clean)
+        return self._predictions[card.name, True]
 
     def prediction(self, card: Card) -> Predict:
         """What the model sees in the corrupted picture."""
-        return Predict(self.inputs[card.name])
+        return self._predictions[card.name, False]
+
+    @cached_property
+    def _predictions(self) -> dict[tuple[str, bool], Predict]:
+        return {
+            (name, clean): Predict(given.clean if clean else given)
+            for name, given in self.inputs.items()
+            for clean in (True, False)
+        }
 
     def explanation(self, card: Card, variant: Variant, target: int) -> Explain:
-        return Explain(self.inputs[card.name], variant.method, variant.parameters, target, self.seed)
+        """The request for one map; the same object each time, so that its digest is computed once."""
+        place = (card.name, variant.name, target)
+        if place not in self._explanations:
+            given = self.inputs[card.name]
+            self._explanations[place] = Explain(given, variant.method, variant.parameters, target, self.seed)
+        return self._explanations[place]
 
-    def evaluations(self, card: Card, variant: Variant, target: int) -> Iterator[tuple[str, Evaluate]]:
-        """The scores of one map, by the score's name."""
-        subject = self.explanation(card, variant, target)
-        for name, parameters in self.scores.items():
-            yield name, evaluate(subject, name, parameters, card, self.mask, self.picture)
+    def evaluations(self, card: Card, variant: Variant, target: int) -> dict[str, Evaluate]:
+        """The requests for the scores of one map, by the score's name; the same objects each time."""
+        place = (card.name, variant.name, target)
+        if place not in self._evaluations:
+            subject = self.explanation(card, variant, target)
+            self._evaluations[place] = {
+                name: evaluate(subject, name, parameters, card, self.mask, self.picture)
+                for name, parameters in self.scores.items()
+            }
+        return self._evaluations[place]
 
     def checked_target(self, card: Card) -> int | None:
         """The chosen target; raises `XaiError` when the model has no such class."""
@@ -114,6 +144,7 @@ class Outcome:
     predictions: dict[str, Prediction] = field(default_factory=dict)
     targets: dict[str, int] = field(default_factory=dict)
     maps: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
+    baseline_maps: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
     scores: dict[tuple[str, str, str], Score] = field(default_factory=dict)
 
 
@@ -123,7 +154,7 @@ def compute(comparison: Comparison, engine: Engine, progress: Callable[[str, flo
     `progress(what, fraction)` is told what is computed now, and how much of all passes is done. Raises `XaiError`.
     """
     outcome = Outcome(comparison)
-    shown = [*comparison.variants, *(comparison.baselines if comparison.scores else ())]
+    shown = [*comparison.variants, *comparison.shown_baselines]
     per_model = sum(
         (variant.parameters.cost().total + sum(score.cost().total for score in comparison.scores.values()))
         for variant in shown
@@ -149,7 +180,7 @@ def compute(comparison: Comparison, engine: Engine, progress: Callable[[str, flo
             if variant in comparison.variants:
                 request = comparison.explanation(card, variant, target)
                 outcome.maps[card.name, variant.name] = cast(SaliencyMap, result(request, what))
-            for name, evaluation in comparison.evaluations(card, variant, target):
+            for name, evaluation in comparison.evaluations(card, variant, target).items():
                 what = f"{card.title}: {SCORES[name].title} of {variant.title}"
                 outcome.scores[card.name, variant.name, name] = cast(Score, result(evaluation, what))
     return outcome

@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 def cpu_threads() -> int:
     """Threads that the setting asks for; one per core that this process may use where it does not."""
-    return settings.current().threads or len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return settings.current().threads or cores or 1
 
 
 def choose_device() -> torch.device:
@@ -121,20 +122,26 @@ class Executor:
     def classifier(self, name: str) -> Classifier:
         """A loaded classifier; the least recently used ones are dropped when they are too many megabytes."""
         card: Card = MODELS[name]
-        known = self._models.pop(name, None)
+        known = self._models.get(name)
         if known is None or known.card is not card:
-            known = Classifier.load(card, self.device)
-        self._models[name] = known
+            self._drop(name)
+            known = self._models[name] = Classifier.load(card, self.device)
+        self._models.move_to_end(name)
         while len(self._models) > 1 and sum(one.bytes for one in self._models.values()) > self._models_limit:
-            dropped, _ = self._models.popitem(last=False)
-            for held in [held for held in self._pictures if held[0] == dropped]:
-                del self._pictures[held]
+            self._drop(next(iter(self._models)))
         return known
+
+    def _drop(self, name: str) -> None:
+        self._models.pop(name, None)
+        for held in [held for held in self._pictures if held[0] == name]:
+            del self._pictures[held]
 
     def _run(self, given: Input, target: int, seed: int, expected: Cost, watch: Watch) -> EngineRun:
         classifier = self.classifier(given.model)
+        if classifier.digest != given.card:  # one of them is from before the weights changed
+            self._drop(given.model)
+            classifier = self.classifier(given.model)
         if classifier.digest != given.card:
-            self._models.pop(given.model)
             raise XaiError(f"The model {given.model} has changed since it was chosen; choose it again.")
         corrupted = chain.apply(given.frame, given.corruptions, given.seed)
         pictures = lambda name: self._background(name, classifier)  # noqa: E731
@@ -196,10 +203,18 @@ class Executor:
 
     def _evaluate(self, request: Evaluate, key: str, watch: Watch) -> Score:
         spec = SCORES[request.score]
-        saliency = self._map_of(request.subject, watch)
-        started = time.monotonic()
         subject = request.subject
-        run = self._run(subject.input, self._checked_target(subject), subject.seed, request.cost, watch)
+        before = 0  # passes that the map took, if it was not there
+
+        def map_progress(done: int, total: int) -> None:
+            nonlocal before
+            before = done
+            watch.progress(done, total + request.cost.total)
+
+        saliency = self._map_of(subject, Watch(progress=map_progress, cancelled=watch.cancelled))
+        started = time.monotonic()
+        own = Watch(lambda done, total: watch.progress(before + done, before + total), None, watch.cancelled)
+        run = self._run(subject.input, self._checked_target(subject), subject.seed, request.cost, own)
         reason = unusable(saliency)
         if reason is not None:
             measured = undefined(spec.values, reason)

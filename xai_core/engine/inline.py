@@ -39,6 +39,9 @@ class InlineEngine:
     def wait(self, session: str, seconds: float) -> None:
         return
 
+    def known(self, request: Request) -> Result | None:
+        return self.executor.cache.get(request.key(self.profile))
+
     def cancel(self, session: str) -> None:
         return
 

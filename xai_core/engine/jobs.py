@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .packing import Result
-from .requests import Request
+from .requests import Profile, Request
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -50,6 +50,10 @@ class Job:
 class Engine(Protocol):
     """One way in: the page, the command line and the Python call all use this."""
 
+    @property
+    def profile(self) -> Profile | None:
+        """What results are bit-equal within, once whoever computes is ready."""
+
     def want(self, session: str, requests: Sequence[Request]) -> list[Job]:
         """Declares all that a session wants now, and returns how each request stands, in the same order.
 
@@ -59,6 +63,9 @@ class Engine(Protocol):
 
     def wait(self, session: str, seconds: float) -> None:
         """Returns when something of this session has changed, or after this many seconds."""
+
+    def known(self, request: Request) -> Result | None:
+        """The result of a request if it is there already; computes nothing."""
 
     def cancel(self, session: str) -> None:
         """Cancels what the session still waits for; it stays cancelled until `retry` or until it is wanted anew."""
@@ -82,13 +89,15 @@ class Task:
     """One computation, shared by every session that wants it."""
 
     request: Request
-    number: int
+    number: int = 0
+    """Names the run that computes it now."""
     waiting: set[str] = field(default_factory=set)
     """Sessions that still wait for it."""
     state: State = "waiting"
     done: int = 0
     started: float = 0.0
-    attempts: int = 0
+    deaths: int = 0
+    """How many workers ended while they computed it."""
     partial: Partial | None = None
     result: Result | None = None
     error: str = ""
@@ -127,7 +136,6 @@ class Board:
         self._limit = limit
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._tasks: dict[str, Task] = {}
-        self._numbers = 0
 
     def want(self, name: str, requests: Sequence[Request], known: Callable[[Request], Result | None]) -> list[Task]:
         """The tasks of these requests; `known` gives results that are there already."""
@@ -154,8 +162,7 @@ class Board:
         return [task.job(digest in session.cancelled) for digest, task in session.tasks.items()]
 
     def _new(self, request: Request, known: Callable[[Request], Result | None]) -> Task:
-        self._numbers += 1
-        task = Task(request, self._numbers)
+        task = Task(request)
         task.result = known(request)
         if task.result is not None:
             task.state = "done"
@@ -185,6 +192,9 @@ class Board:
             session.tasks = OrderedDict(
                 (digest, task) for digest, task in session.tasks.items() if task.state not in ("failed", "cancelled")
             )
+            for task in session.tasks.values():
+                if task.state != "done":
+                    task.waiting.add(name)
 
     def next(self) -> Task | None:
         """The task to compute now; the session it is for goes to the end of the line."""
@@ -198,6 +208,7 @@ class Board:
 
     def unwanted(self, task: Task) -> bool:
         """Whether nobody waits for this task any more."""
+        self._drop_gone_sessions()
         return not task.waiting
 
     def finish(self, task: Task) -> None:

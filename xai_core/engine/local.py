@@ -40,8 +40,7 @@ class LocalEngine:
     def __init__(self, warm: Sequence[str] = (), environment: Mapping[str, str] | None = None):
         """`warm` names models to load at the start; `environment` is the worker's, this process's by default."""
         self.cache = Cache.from_settings()
-        self.profile: Profile | None = None
-        """The worker's execution profile, once it is ready."""
+        self._profile: Profile | None = None
         self.problem = ""
         """Why there is no worker, as a sentence, or nothing."""
         self._warm = list(warm)
@@ -50,12 +49,17 @@ class LocalEngine:
         self._lock = threading.Condition()
         self._running: Task | None = None
         self._closing = False
-        self._starts = 0
+        self._runs = 0
         self._wake_read, self._wake_write = Pipe(duplex=False)
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
         atexit.register(self.close)
+
+    @property
+    def profile(self) -> Profile | None:
+        """The worker's execution profile, once it is ready."""
+        return self._profile
 
     @property
     def worker_pid(self) -> int | None:
@@ -66,10 +70,12 @@ class LocalEngine:
         for request in requests:
             _ = request.digest  # hashed before the lock is taken
         with self._lock:
-            self._board.want(session, requests, self._known)
-            jobs = self._board.snapshot(session)
+            self._board.want(session, requests, self.known)
+            if self.problem:
+                self._fail_waiting(self.problem)
+            jobs = {job.request.digest: job for job in self._board.snapshot(session)}
         self._wake()
-        return jobs
+        return [jobs[request.digest] for request in requests]  # equal ones share a task, but each has its answer
 
     def wait(self, session: str, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -91,14 +97,16 @@ class LocalEngine:
 
     def result(self, request: Request, progress: Callable[[int, int], None] | None = None) -> Result:
         session = f"result of {threading.get_ident()} {id(request)}"
-        while True:
-            job = self.want(session, [request])[0]
-            if progress is not None:
-                progress(job.done, job.total)
-            if not job.pending:
-                break
-            self.wait(session, 1.0)
-        self.want(session, [])
+        try:
+            while True:
+                job = self.want(session, [request])[0]
+                if progress is not None:
+                    progress(job.done, job.total)
+                if not job.pending:
+                    break
+                self.wait(session, 1.0)
+        finally:
+            self.want(session, [])
         if job.state == "failed":
             raise XaiError(job.error)
         if job.result is None:
@@ -109,11 +117,14 @@ class LocalEngine:
         atexit.unregister(self.close)
         with self._lock:
             self._closing = True
+            self.problem = "The computing process was stopped; restart the dashboard."
+            self._fail_waiting(self.problem)
+            self._lock.notify_all()
         self._wake()
         self._thread.join(timeout=15)
 
-    def _known(self, request: Request) -> Result | None:
-        return self.cache.get(request.key(self.profile)) if self.profile is not None else None
+    def known(self, request: Request) -> Result | None:
+        return self.cache.get(request.key(self._profile)) if self._profile is not None else None
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
@@ -133,6 +144,8 @@ class LocalEngine:
                 self._converse(connection)
             except (EOFError, OSError):
                 pass
+            except Exception:  # what cannot be sent or read must not end this thread, or every session waits for ever
+                log.exception("the conversation with the computing process broke off")
             finally:
                 connection.close()
                 self._stop_process()
@@ -145,7 +158,6 @@ class LocalEngine:
         environment = {**self._environment}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
         command = [sys.executable, "-m", "xai_core.engine.worker", str(theirs.fileno()), *self._warm]
-        self._starts += 1
         self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         return ours
@@ -163,19 +175,19 @@ class LocalEngine:
     def _converse(self, connection: Connection[Any, Any]) -> None:
         """Talks to one worker until it ends."""
         deadline: float | None = time.monotonic() + START_SECONDS
-        cancel_sent: Task | None = None
+        cancel_sent = 0
         while True:
             with self._lock:
                 if self._closing:
                     connection.send(("stop",))
                     return
                 task = self._running
-                ready = self.profile is not None and deadline is None
+                ready = self._profile is not None and deadline is None
                 if task is None and ready:
                     task = self._begin_next(connection)
-                if task is not None and task is not cancel_sent and self._board.unwanted(task):
+                if task is not None and task.number != cancel_sent and self._board.unwanted(task):
                     connection.send(("cancel", task.number))
-                    cancel_sent = task
+                    cancel_sent = task.number
             for source in wait([connection, self._wake_read], timeout=1.0):
                 if source is self._wake_read:
                     while self._wake_read.poll():
@@ -190,10 +202,11 @@ class LocalEngine:
 
     def _begin_next(self, connection: Connection[Any, Any]) -> Task | None:
         while (task := self._board.next()) is not None:
-            result = self._known(task.request)
+            result = self.known(task.request)
             if result is None:
-                task.state, task.started, task.done = "running", time.monotonic(), 0
-                task.attempts += 1
+                task.state, task.started, task.done, task.partial = "running", time.monotonic(), 0, None
+                self._runs += 1
+                task.number = self._runs  # a new one each time: a cancel of the last run is not for this one
                 self._running = task
                 connection.send(("run", task.number, task.request))
                 self._board.touch(task)
@@ -207,7 +220,8 @@ class LocalEngine:
         kind, *rest = message
         with self._lock:
             if kind == "ready":
-                self.profile, self.problem = rest[0], ""
+                self._profile = rest[0]
+                self.problem = self.problem if self._closing else ""
             elif kind == "unfit":
                 self.problem = rest[0]
                 self._fail_waiting(rest[0])
@@ -242,10 +256,11 @@ class LocalEngine:
         code = self._process.returncode if self._process is not None else None
         log.warning("the computing process ended with %s and is started again", code)
         with self._lock:
-            started, self.profile = self.profile is not None, None
+            started, self._profile = self._profile is not None, None
             task, self._running = self._running, None
             if task is not None:
-                if task.attempts >= ATTEMPTS:
+                task.deaths += 1
+                if task.deaths >= ATTEMPTS:
                     task.state = "failed"
                     task.error = (
                         f"The computing process ended twice while it computed {task.request.title}; "

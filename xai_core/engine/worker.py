@@ -6,6 +6,7 @@ when the other end is closed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -18,6 +19,8 @@ from typing import Any
 
 from .. import settings
 from ..types import Cancelled, XaiError
+
+log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.05
 """Least time between two progress messages."""
@@ -32,10 +35,14 @@ class Worker:
         self._cancelled: set[int] = set()
         self._sending = threading.Lock()
         self._last_progress = 0.0
+        self._done = 0
 
     def send(self, *message: Any) -> None:
-        with self._sending:
-            self._connection.send(message)
+        try:
+            with self._sending:
+                self._connection.send(message)
+        except OSError:
+            os._exit(0)  # whoever asked is gone
 
     def listen(self) -> None:
         """Takes orders until the pipe closes; a cancel takes effect at the next batch."""
@@ -46,10 +53,14 @@ class Worker:
                     self._orders.put((rest[0], rest[1]))
                 elif kind == "cancel":
                     self._cancelled.add(rest[0])
+                    log.info("request %d is cancelled at %d passes", rest[0], self._done)
                 else:
                     break
         except (EOFError, OSError):
             os._exit(0)  # whoever asked is gone: nothing that is computed now will be read
+        except Exception:
+            log.exception("an order cannot be read")
+            os._exit(1)  # so that whoever asked hears of it
         self._orders.put(None)
 
     def work(self, warm: list[str]) -> None:
@@ -60,7 +71,9 @@ class Worker:
             executor = Executor()
         except XaiError as error:
             self.send("unfit", str(error))
-            time.sleep(5)  # the engine starts a new worker when this one ends; the reason will still be there
+            with contextlib.suppress(queue.Empty):
+                # the engine starts a new worker when this one ends; the reason will still be there
+                self._orders.get(timeout=5)
             return
         executor.warm(warm)
         self.send("ready", executor.profile)
@@ -72,18 +85,22 @@ class Worker:
                 result = executor.compute(request, self._watch(number))
                 self.send("done", number, pack(result))
             except Cancelled:
+                log.info("request %d has stopped at %d passes", number, self._done)
                 self.send("cancelled", number)
             except XaiError as error:
                 self.send("failed", number, str(error))
             except Exception as error:
-                logging.getLogger(__name__).exception("cannot compute %s", request.title)
+                log.exception("cannot compute %s", request.title)
                 self.send("failed", number, _unexpected(request.title, error))
             self._cancelled.discard(number)
 
     def _watch(self, number: int) -> Any:
         from .run import Watch
 
+        self._done = 0
+
         def progress(done: int, total: int) -> None:
+            self._done = done
             now = time.monotonic()
             if now - self._last_progress > PROGRESS_SECONDS:
                 self._last_progress = now

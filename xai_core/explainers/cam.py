@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ..registry import METHODS, parameter
-from ..types import Attribution, Cost, Run
+from ..types import Attribution, Cost, Run, XaiError
 from .base import CheckedExplainer, array, upsampled
 
 
@@ -36,11 +38,15 @@ class GradCAM(CheckedExplainer):
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
         layer = run.layer(self.layer)
+        values = None
         with (
             run.network() as network,
+            contextlib.suppress(ValueError, AttributeError),  # of a layer without a map of channels, or never used
             LibraryGradCAM(model=network, target_layers=[network.get_submodule(layer)]) as library,
         ):
             values = library(input_tensor=run.x.clone().requires_grad_(), targets=[ClassifierOutputTarget(run.target)])[
                 0
             ]
+        if values is None:
+            raise XaiError(f"grad-cam cannot use the layer {layer!r}; choose a convolution or a stage.")
         return Attribution(values, signed=False, layer=layer, notes=("grad-cam scales every map to 0-1.",))

@@ -62,21 +62,25 @@ class SmoothGrad(CheckedExplainer):
             ]
             return x + run.tensor(np.stack(noise)) * width
 
-        samples = RunningMean()
+        samples, added = RunningMean(), RunningMean()
         for _, gradient in run.gradients(self.samples, noisy):
-            samples.add(gradient.abs() if self.average == "absolute" else gradient)
+            one = gradient.abs() if self.average == "absolute" else gradient
+            samples.add(one)
+            added.add(one.sum(1))
             run.partial(lambda: array(reduced(samples.mean, self.reduction)), self._signed)
-        mean = samples.mean
-        return Attribution(array(reduced(mean, self.reduction)), self._signed, errors=self._error(mean, samples.error))
+        errors = array(self._error(samples, added)) if self.samples > 1 else None
+        return Attribution(array(reduced(samples.mean, self.reduction)), self._signed, errors=errors)
 
-    def _error(self, mean: Any, error: Any) -> Any:
-        """Standard error of the reduced map; channels are taken as independent where they are added."""
-        if self.samples < 2:
-            return None
+    def _error(self, samples: RunningMean, added: RunningMean) -> Any:
+        """Standard error of the reduced map, from the channels and from their sum.
+
+        Only where absolute values of signed means are added, channels are taken as independent.
+        """
         if self.reduction == "abs_max":
-            return array(error.gather(0, mean.abs().argmax(0, keepdim=True))[0])
-        combined = error.square().sum(0).sqrt()
-        return array(combined / 3 if self.reduction == "mean" else combined)
+            return samples.error.gather(0, samples.mean.abs().argmax(0, keepdim=True))[0]
+        if self.reduction == "abs_sum" and self.average == "signed":
+            return samples.error.square().sum(0).sqrt()
+        return added.error / 3 if self.reduction == "mean" else added.error
 
     def explain_by_library(self, run: Run) -> Attribution:
         import torch

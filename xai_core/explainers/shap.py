@@ -22,19 +22,22 @@ def path_points(
     allows) and spreads each one's points evenly, from another random offset; both are unbiased.
     """
     if sampling == "plain":
-        return random.integers(0, backgrounds, samples), random.random(samples).astype(np.float32)
-    order = np.resize(random.permutation(backgrounds), samples)
-    rounds = np.arange(samples) // backgrounds
-    count = np.bincount(order, minlength=backgrounds)[order]
-    offsets = random.random(backgrounds)[order]
-    return order, ((rounds + offsets) / count).astype(np.float32)
+        which, how_far = random.integers(0, backgrounds, samples), random.random(samples)
+    else:
+        which = np.resize(random.permutation(backgrounds), samples)
+        rounds = np.arange(samples) // backgrounds
+        count = np.bincount(which, minlength=backgrounds)[which]
+        how_far = (rounds + random.random(backgrounds)[which]) / count
+    below_one = np.nextafter(np.float32(1), np.float32(0))  # what is just below 1 is 1 as a float32
+    return which, np.minimum(how_far.astype(np.float32), below_one)
 
 
 @METHODS.register(
     "shap",
-    title="SHAP (expected gradients)",
-    summary="Shares out the difference between this picture's logit and that of background pictures among the "
-    "pixels, by averaging gradients on the way from one to the other. Red speaks for the class, blue against it.",
+    title="SHAP",
+    summary="Expected gradients: shares out the difference between this picture's logit and that of background "
+    "pictures among the pixels, by averaging gradients on the way from one to the other. Red speaks for the class, "
+    "blue against it.",
     family="shap",
     cites=(
         "Erion et al. 2021, Improving performance of deep learning models with axiomatic attribution priors",
@@ -59,6 +62,8 @@ class ExpectedGradients(CheckedExplainer):
     )
 
     def cost(self) -> Cost:
+        if self.implementation == "reference":  # shap looks at every background once
+            return Cost(self.samples + self._background_count(), self.samples)
         layer_inputs = 0 if self.layer == "input" else 1 + self._background_count()
         return Cost(self.samples + layer_inputs, self.samples)
 
@@ -120,5 +125,9 @@ class ExpectedGradients(CheckedExplainer):
         with run.network() as network:
             library = shap.GradientExplainer(OneClass(network, run.target), run.pictures(self.background).clone())
             rseed = derive(run.seed, "shap") % 2**32
-            values = library.shap_values(run.x.clone(), nsamples=self.samples, rseed=rseed)
+            state = np.random.get_state()  # noqa: NPY002  (shap seeds the global generator)
+            try:
+                values = library.shap_values(run.x.clone(), nsamples=self.samples, rseed=rseed)
+            finally:
+                np.random.set_state(state)  # noqa: NPY002
         return Attribution(array(torch.as_tensor(np.asarray(values)).reshape(run.x.shape[1:]).sum(0)), signed=True)

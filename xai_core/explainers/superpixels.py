@@ -44,5 +44,5 @@ def filled(pixels: Pixels, labels: np.ndarray, fill: Fill) -> Floats:
 
         blurred: Any = gaussian_filter(values, sigma=(10, 10, 0))
         return np.asarray(blurred, dtype=np.float32)
-    colour = {"black": 0.0, "grey": 0.5, "mean": values.mean(axis=(0, 1))}[fill]
+    colour = {"black": 0.0, "grey": 0.5, "mean": values.mean(axis=(0, 1), dtype=np.float64)}[fill]
     return np.broadcast_to(np.asarray(colour, dtype=np.float32), values.shape).copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,13 +14,14 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from .. import settings
-from ..types import Picture, Pixels, XaiError
+from ..types import Floats, Picture, Pixels, XaiError
 
 Values = TypeVar("Values", bound=npt.NDArray[Any])
 
 log = logging.getLogger(__name__)
 
 Image.MAX_IMAGE_PIXELS = None  # `opened` has a limit of its own, and Pillow's only warns
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # damaged files get a sentence instead
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 FORMAT_WORDS = "JPEG, PNG, WebP, TIFF, BMP or GIF"
@@ -34,7 +36,7 @@ def open_picture(source: str | Path | bytes | Image.Image, name: str | None = No
     Raises `XaiError` with one sentence when the file is missing, empty, too large, damaged or no picture.
     """
     image, name = opened(source, name)
-    return Picture(decoded(image, name, lambda upright: np.array(as_rgb(upright), dtype=np.uint8)), name=name)
+    return Picture(decoded(image, name, lambda upright: np.asarray(as_rgb(upright), dtype=np.uint8)), name=name)
 
 
 def opened(source: str | Path | bytes | Image.Image, name: str | None = None) -> tuple[Image.Image, str]:
@@ -80,7 +82,7 @@ def _read(source: str | Path | bytes, name: str | None) -> tuple[bytes, str]:
             size = path.stat().st_size
             if path.is_dir():
                 raise XaiError(f"{path} is a folder; name a picture file in it.")
-            data = path.read_bytes() if size <= limit * settings.MEGABYTE else b""
+            data = path.read_bytes() if 0 < size <= limit * settings.MEGABYTE else b""  # a pipe's size is 0
         except OSError as error:
             raise XaiError(f"The picture {path} cannot be read: {error.strerror or error}.") from None
     if size > limit * settings.MEGABYTE:
@@ -103,17 +105,21 @@ def _header(data: bytes, name: str) -> Image.Image:
 def as_rgb(image: Image.Image) -> Image.Image:
     """A picture of any mode as 8-bit RGB, transparency over white."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray(_to_bytes(np.asarray(image, dtype=np.float64), 65535.0)).convert("RGB")
+        return Image.fromarray(_to_bytes(np.asarray(image, dtype=np.float32), 65535.0)).convert("RGB")
     if image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        top = float(values.max(initial=0.0))
+        values = np.asarray(image, dtype=np.float32)
+        top = float(values.max(initial=0.0, where=np.isfinite(values)))
         white = 1.0 if top <= 1.0 else 255.0 if top <= 255.0 else 65535.0 if top <= 65535.0 else top
-        return Image.fromarray(_to_bytes(values, white)).convert("RGB")
+        return Image.fromarray(_to_bytes(np.nan_to_num(values, posinf=white, neginf=0.0), white)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 
-def _to_bytes(values: np.ndarray, white: float) -> Pixels:
-    return np.clip(np.rint(values * (255.0 / white)), 0, 255).astype(np.uint8)
+def _to_bytes(values: Floats, white: float) -> Pixels:
+    """0 to `white` as 0 to 255; in place, since a large picture has hundreds of megabytes of floats."""
+    scaled = np.clip(values, 0, np.float32(white))
+    scaled *= np.float32(255.0 / white)
+    np.rint(scaled, out=scaled)
+    return scaled.astype(np.uint8)

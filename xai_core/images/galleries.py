@@ -140,6 +140,8 @@ def background(name: str) -> tuple[Picture, ...]:
 
     Raises `XaiError` when the set is not on this machine.
     """
+    if name not in BACKGROUNDS:
+        raise XaiError(f"There are no background pictures {name!r}; choose from {', '.join(BACKGROUNDS)}.")
     gallery = bundled() if name == "photos" else imagenet50_gallery()
     if not gallery.samples:
         raise XaiError(f"The background pictures {name!r} are missing. {gallery.hint}")

@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import settings
-from ..types import XaiError
+from ..types import Cancelled, XaiError
 
 LICENCE = "Collected by SHAP (MIT) from an image search for reusable pictures"
 COUNT = 50
@@ -24,28 +26,32 @@ def downloaded() -> list[Path]:
     return sorted((settings.current().data / "imagenet50").glob("*.png"))
 
 
-def download() -> list[Path]:
+def download(stopped: Callable[[], bool] = lambda: False) -> list[Path]:
     """Downloads the pictures into the data folder and returns the files.
 
     shap is imported in a process of its own, so that the caller's stays light. Raises `XaiError` when the download
-    fails; nothing half-written stays behind.
+    fails, and `Cancelled` when `stopped` says so; nothing half-written stays behind.
     """
     target = settings.current().data / "imagenet50"
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="imagenet50-", dir=target.parent))
     try:
         command = [sys.executable, "-m", __spec__.name, str(work)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parents[2])
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["unknown"])[-1]
+        root = Path(__file__).parents[2]
+        with (work / "errors").open("w+") as errors, subprocess.Popen(command, stderr=errors, cwd=root) as process:
+            while process.poll() is None:
+                if stopped():
+                    process.kill()
+                    raise Cancelled
+                time.sleep(0.1)
+        if process.returncode:
+            reason = ((work / "errors").read_text().strip().splitlines() or ["unknown"])[-1]
             raise XaiError(
                 f"Imagenet50 could not be downloaded ({reason}); connect to the internet and try again, "
                 "or name a folder with its pictures by the setting XAI_IMAGENET50_DIR."
             )
         if not target.exists():
             (work / "pictures").rename(target)
-    except subprocess.TimeoutExpired:
-        raise XaiError("Imagenet50 did not arrive within ten minutes; try again or set XAI_IMAGENET50_DIR.") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return downloaded()

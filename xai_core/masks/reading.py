@@ -14,8 +14,8 @@ from ..types import Bools, Mask, XaiError
 def open_mask(source: str | Path | bytes | Image.Image, name: str | None = None) -> Mask:
     """Reads a mask: pixels brighter than half are the object; bool (H, W) at the file's own resolution.
 
-    A file whose transparency differs between pixels is read by its transparency instead. Raises `XaiError` as
-    `open_picture` does, and when a mask is empty.
+    A file whose transparency differs between pixels is read by its transparency instead, and a wholly transparent
+    one is empty. Raises `XaiError` as `open_picture` does, and when a mask is empty.
     """
     image, name = opened(source, name)
     values = decoded(image, name, _object_pixels)
@@ -27,6 +27,6 @@ def open_mask(source: str | Path | bytes | Image.Image, name: str | None = None)
 def _object_pixels(image: Image.Image) -> Bools:
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
-        if alpha.min() != alpha.max():
+        if alpha.min() != alpha.max() or not alpha.any():
             return np.asarray(alpha > 127)
     return np.asarray(as_rgb(image).convert("L")) > 127

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..scores.ranking import average_ranks
 from ..types import Floats, Pixels
 
 SEQUENTIAL = ("inferno", "viridis", "cividis", "magma")
@@ -57,34 +58,25 @@ def shades(values: Floats, signed: bool, mode: Mode = "value") -> tuple[npt.NDAr
     `rank`: the share of pixels that are smaller, ties averaged. `minmax`: from the least to the greatest value.
     Not-a-number is shown as the lowest.
     """
-    wide = np.nan_to_num(values.astype(np.float64), nan=-np.inf, posinf=np.finfo(np.float64).max)
-    finite = wide[np.isfinite(wide)]
+    wide = values.astype(np.float64)
     if mode == "rank":
-        return _quantised(_ranks(wide), 0.0, 1.0), Scale(0.0, 1.0, "rank")
+        return _quantised(average_ranks(np.nan_to_num(wide, nan=-np.inf)), 0.0, 1.0), Scale(0.0, 1.0, "rank")
     if mode == "minmax":
+        finite = wide[np.isfinite(wide)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         return _quantised(wide, low, high), Scale(low, high)
     limit = fair_limit(values)
+    if signed and limit == 0:
+        return np.full(values.shape, 128, dtype=np.uint8), Scale(0.0, 0.0)
     low = -limit if signed else 0.0
     return _quantised(wide, low, limit), Scale(low, limit)
 
 
 def _quantised(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:
     if high <= low:
-        middle = 128 if low < 0 else 0
-        return np.full(values.shape, middle, dtype=np.uint8)
-    unit = np.clip((values - low) / (high - low), 0, 1)
-    return np.rint(unit * 255).astype(np.uint8)
-
-
-def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Average rank of every value, scaled to [0, 1]."""
-    unique, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    if len(unique) < 2:
-        return np.full(values.shape, 0.5)
-    smaller = np.cumsum(counts) - counts
-    average = smaller + (counts - 1) / 2
-    return np.asarray((average / (values.size - 1))[inverse].reshape(values.shape))
+        return np.zeros(values.shape, dtype=np.uint8)
+    bounded = np.clip(np.nan_to_num(values, nan=low, posinf=high, neginf=low), low, high)
+    return np.rint((bounded - low) / (high - low) * 255).astype(np.uint8)
 
 
 def table_for(signed: bool, mode: Mode, sequential: str, diverging: str) -> Pixels:

@@ -128,7 +128,7 @@ def manifest(outcome: Outcome) -> dict[str, Any]:
             f"{model}/{variant}/{name}": {
                 "version": SCORES[name].version,
                 "parameters": dict(score.parameters),
-                "values": {part: None if math.isnan(value) else value for part, value in score.values.items()},
+                "values": {part: _finite(value) for part, value in score.values.items()},
                 "undefined": dict(score.reasons),
                 "passes": _passes(score.passes),
                 "seconds": round(score.seconds, 4),
@@ -161,11 +161,16 @@ def _model(outcome: Outcome, name: str) -> dict[str, Any]:
                 {
                     "class": index,
                     "label": card.labels[index],
-                    "probability": float(predictions[name].probabilities[index]),
+                    "probability": _finite(float(predictions[name].probabilities[index])),
                 }
                 for index in predictions[name].ranking(5)
             ]
     return facts
+
+
+def _finite(value: float) -> float | None:
+    """The value as JSON can hold it: what is no finite number is null."""
+    return value if math.isfinite(value) else None
 
 
 def _passes(cost: Cost) -> dict[str, int]:

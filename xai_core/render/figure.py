@@ -29,6 +29,7 @@ def figure_png(
     """A PNG with a row per model and a column per map, each over its own colour bar, with its headline scores."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     comparison = outcome.comparison
     columns, rows = 1 + len(comparison.variants), len(comparison.cards)
@@ -55,6 +56,8 @@ def figure_png(
             _colour_bar(figure, axes, table, scale.low, scale.high, scale.unit)
             for line, text in enumerate(_score_lines(outcome, card.name, variant.name)):
                 axes.text(0, -0.24 - 0.075 * line, text, transform=axes.transAxes, fontsize=7, va="top")
+    for written in figure.findobj(Text):
+        written.set_parse_math(False)  # a dollar sign in a name begins no formula
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": "Saliency Compare"})
     return buffer.getvalue()

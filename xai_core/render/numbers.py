@@ -10,7 +10,7 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 
 
 def number(value: float) -> str:
-    """Three significant digits; a dash for what is undefined."""
+    """Three significant digits, whole numbers below a million in full; a dash for what is undefined."""
     if math.isnan(value):
         return "–"
     if value == 0:
@@ -18,12 +18,11 @@ def number(value: float) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     size = abs(value)
-    text = f"{size:.3g}" if size >= 1e-3 else f"{size:.1e}"
-    if "e" in text and 1e-3 <= size < 1e6:
-        text = f"{size:.0f}"
-    elif "e" not in text and size < 100:
-        digits = 3 - 1 - math.floor(math.log10(float(text)))
-        text = f"{float(text):.{digits}f}"
+    rounded = float(f"{size:.2e}")
+    if rounded < 1e-3 or size >= 1e6:
+        text = f"{size:.2e}".replace("-", "−")
+    else:
+        text = f"{size:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
     return f"−{text}" if value < 0 else text
 
 
@@ -33,8 +32,8 @@ def directed(value: Value) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as "3 s", "2 min" or "1.5 h"."""
-    if seconds < 10:
+    """Seconds as "3.1 s", "12 s", "2 min" or "1.5 h"."""
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -23,7 +23,7 @@ def confidence_change(before: float, after: float) -> tuple[float, float]:
     """
     if before < SMALLEST:
         return math.nan, math.nan
-    return (100.0 if after > before else 0.0), 100.0 * max(0.0, before - after) / before
+    return (100.0 if after > before else 0.0), 100.0 * (max(0.0, before - after) / before)
 
 
 @SCORES.register(
@@ -85,7 +85,7 @@ class Occlusion(ScoreMethod):
             from scipy.ndimage import gaussian_filter
 
             return run.normalise(np.asarray(gaussian_filter(values, sigma=(10, 10, 0)), dtype=np.float32))[None]
-        colour = 0.0 if self.fill == "black" else values.mean(axis=(0, 1))
+        colour = 0.0 if self.fill == "black" else values.mean(axis=(0, 1), dtype=np.float64)
         return run.normalise(np.broadcast_to(np.asarray(colour, dtype=np.float32), values.shape).copy())[None]
 
 

@@ -43,3 +43,19 @@ def top_fraction(saliency: npt.NDArray[np.floating], fraction: float, seed: int)
 def is_flat(saliency: npt.NDArray[np.floating]) -> bool:
     """Whether all values are equal: such a map ranks nothing."""
     return bool(saliency.size == 0 or saliency.min() == saliency.max())
+
+
+def average_ranks(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """The rank of every value, scaled to [0, 1], in the shape of `values`; equal values share their average rank."""
+    unique, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
+    if len(unique) < 2:
+        return np.full(values.shape, 0.5)
+    average = np.cumsum(counts) - (counts + 1) / 2
+    return np.asarray((average / (values.size - 1))[inverse].reshape(values.shape))
+
+
+def rank_correlation(left: npt.NDArray[np.floating], right: npt.NDArray[np.floating]) -> float:
+    """Spearman's correlation of two maps, in [-1, 1]; not-a-number when one of them is flat."""
+    if is_flat(left) or is_flat(right):
+        return float("nan")
+    return float(np.corrcoef(average_ranks(left).ravel(), average_ranks(right).ravel())[0, 1])

@@ -1,0 +1,10 @@
+"""The dashboard: page configuration, warm-up, navigation."""
+
+import streamlit as st
+
+from pages.parts import backend, components
+
+st.set_page_config(page_title="Saliency Compare", page_icon=str(components.ASSETS / "icon.svg"), layout="wide")
+components.page_style()
+backend.warm_up()
+st.navigation([st.Page("pages/compare.py", title="Compare", icon=":material/compare:", default=True)]).run()

@@ -1,0 +1,307 @@
+"""Compare: one picture, models x methods, live corruptions, scores beside baselines."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts import backend, background, components, forms, picture
+from xai_core.classifiers import cards as card_module
+from xai_core.classifiers import weights
+from xai_core.classifiers.cards import Card
+from xai_core.engine.comparison import Comparison, Variant
+from xai_core.engine.following import Standing, follow
+from xai_core.explainers.baselines import BASELINES
+from xai_core.registry import METHODS, MODELS, PRESETS, SCORES, Parameters
+from xai_core.render import charts, export
+from xai_core.render.colours import DIVERGING, MODES, SEQUENTIAL
+from xai_core.render.figure import figure_png
+from xai_core.render.grid import Look, grid
+from xai_core.render.numbers import duration
+from xai_core.types import Picture, XaiError
+
+DEFAULT_METHODS = ("gradcam", "shap", "lime", "smoothgrad")
+PRESET_WORDS = {"quick": "Quick", "balanced": "Balanced", "paper": "Paper"}
+POLL_SECONDS = 0.4
+
+
+def main() -> None:
+    with st.sidebar:
+        chosen = picture.choose()
+        corruptions = forms.corruptions()
+        cards = _models()
+        variants, scores = _methods()
+        target, seed = _target(cards)
+        look = _look()
+        mask = picture.choose_mask(chosen) if chosen is not None else None
+    for problem in card_module.problems():
+        st.warning(problem, icon=":material/warning:")
+    ready = [card for card in cards if weights.status(card).state == "ready"]
+    for card in cards:
+        if card not in ready:
+            background.weights_needed(card)
+    if not _complete(chosen, cards, ready, variants):
+        backend.engine().want(backend.session(), [])
+        return
+    assert chosen is not None
+    comparison = Comparison(chosen, ready, variants, corruptions, scores, mask, target, seed)
+    _show(comparison, look)
+
+
+def _complete(chosen: Picture | None, cards: list[Card], ready: list[Card], variants: list[Variant]) -> bool:
+    """Whether there is something to compare; says what to do first where there is not."""
+    if chosen is None:
+        st.info("Choose a picture on the left to begin.", icon=":material/image:")
+    elif not cards:
+        st.info("Choose a model on the left.", icon=":material/network_node:")
+    elif not variants:
+        st.info("Choose a method on the left.", icon=":material/flare:")
+    return chosen is not None and bool(ready) and bool(variants)
+
+
+# -- the sidebar, in the order of the picture's way -------------------------------------------------------------------
+
+
+def _models() -> list[Card]:
+    def label(name: str) -> str:
+        card: Card = MODELS[name]
+        found = weights.status(card)
+        return card.title if found.state == "ready" else f"{card.title} ({found.sentence})"
+
+    order = sorted(MODELS.entries(), key=lambda name: weights.status(MODELS[name]).state != "ready")
+    names = st.multiselect(
+        "Models",
+        order,
+        default=[backend.DEFAULT_MODEL],
+        format_func=label,
+        help="Those that are ready come first; the others say how large their download is.",
+        placeholder="Choose models",
+        key="models",
+    )
+    return [MODELS[name] for name in names]
+
+
+def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
+    names = st.multiselect(
+        "Methods",
+        [name for name in METHODS.entries() if name not in BASELINES] + list(BASELINES),
+        default=list(DEFAULT_METHODS),
+        format_func=lambda name: METHODS[name].title,
+        placeholder="Choose methods",
+        key="methods",
+    )
+    preset = st.segmented_control(
+        "Effort",
+        PRESETS,
+        default="quick",
+        required=True,
+        format_func=PRESET_WORDS.get,
+        help="How many samples the sampled methods take: quick ones for a look, or the numbers of the literature.",
+        key="preset",
+        width="stretch",
+    )
+    variants: list[Variant] = []
+    with st.expander("Parameters", icon=":material/tune:"):
+        for name in names:
+            variants += _variants_of(name, str(preset))
+        score_names = st.multiselect(
+            "Scores",
+            list(SCORES.entries()),
+            default=list(SCORES.entries()),
+            format_func=lambda name: SCORES[name].title,
+            placeholder="No scores",
+            key="scores",
+        )
+        scores = {name: _score_parameters(name, str(preset)) for name in score_names}
+    counts = [
+        f"{METHODS[one.method].title.partition(' (')[0]} {samples}"
+        for one in variants
+        if (samples := getattr(one.parameters, "samples", None)) is not None and not one.label
+    ]
+    if counts:
+        st.caption(f"Samples: {', '.join(counts)}")
+    return variants, scores
+
+
+def _variants_of(name: str, preset: str) -> list[Variant]:
+    spec = METHODS[name]
+    if not spec.options:
+        return [Variant(name, spec.make())]
+    st.markdown(f"**{spec.title}**", help=spec.summary)
+    parameters = forms.parameters(spec, preset, skip=frozenset({"implementation"}))
+    variants = [Variant(name, parameters)]
+    if spec.reference and st.toggle(
+        f"Cross-check with {spec.reference}",
+        help=f"Computes the map with the library {spec.reference} too, and shows how well the two agree.",
+        key=f"{name}.reference",
+    ):
+        values = {**parameters.model_dump(), "implementation": "reference"}
+        variants.append(Variant(name, spec.make(values), spec.reference))
+    return variants
+
+
+def _score_parameters(name: str, preset: str) -> Parameters:
+    spec = SCORES[name]
+    if not spec.options:
+        return spec.make()
+    st.markdown(f"**{spec.title}**", help=spec.summary)
+    return forms.parameters(spec, preset)
+
+
+def _target(cards: list[Card]) -> tuple[int | None, int]:
+    if "clicked_target" in st.session_state:
+        st.session_state.target = st.session_state.pop("clicked_target")
+    labels = cards[0].labels if cards else ()
+
+    def label(index: int | None) -> str:
+        return "Each model's own top class" if index is None else f"{labels[index]} ({index})"
+
+    target = st.selectbox(
+        "Explained class",
+        [None, *range(len(labels))],
+        format_func=label,
+        help="The class whose evidence the maps show. Type to search, or click a class above the maps.",
+        key="target",
+    )
+    return target, int(st.session_state.get("seed", 0))
+
+
+def _look() -> Look:
+    with st.expander("Look", icon=":material/palette:"):
+        mode = st.segmented_control(
+            "Colours show",
+            list(MODES),
+            default="value",
+            required=True,
+            format_func=MODES.get,
+            help="Values, each map over its own 99th percentile; ranks, as in S3; or least to most in blue-white-red, "
+            "as in S4.",
+            key="mode",
+        )
+        sequential = st.selectbox("Colours of unsigned maps", SEQUENTIAL, key="sequential")
+        diverging = st.selectbox(
+            "Colours of signed maps", DIVERGING, format_func=lambda name: name.removesuffix("_r"), key="diverging"
+        )
+        opacity = st.slider("Opacity of the maps", 0.0, 1.0, 0.75, 0.05, key="opacity")
+        grey = st.toggle("Grey photo under the maps", value=True, key="grey")
+        st.number_input("Seed", 0, 2**31, 0, key="seed", help="Everything random follows from it.")
+    return Look(str(sequential), str(diverging), mode, float(opacity), bool(grey))
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def _show(comparison: Comparison, look: Look) -> None:
+    standing = _followed(comparison)
+    if standing is None:
+        return
+    st.fragment(_live, run_every=POLL_SECONDS if standing.pending else None, key="live")(comparison, look)
+    if not standing.pending:
+        _after(standing, look)
+
+
+def _followed(comparison: Comparison) -> Standing | None:
+    try:
+        return follow(comparison, backend.engine(), backend.session())
+    except XaiError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def _live(comparison: Comparison, look: Look) -> None:
+    """Progress and the grid: all that changes while results arrive."""
+    standing = _followed(comparison)
+    if standing is None:
+        return
+    _progress(standing)
+    clicked = components.grid(grid(standing, look), key="grid")
+    if clicked is not None:
+        st.session_state.clicked_target = clicked
+        st.rerun()
+    if not standing.pending and st.session_state.get("was_pending"):
+        st.session_state.was_pending = False
+        st.rerun()
+    st.session_state.was_pending = standing.pending
+
+
+def _progress(standing: Standing) -> None:
+    """A line that always has the same height: what is computed, how far it is, and a way to stop or go on."""
+    line = st.container(height=56, border=False, key="progress")
+    left, right = line.columns([5, 1], vertical_alignment="center")
+    engine, session = backend.engine(), backend.session()
+    done, total = standing.passes
+    if standing.pending:
+        running = standing.running
+        starting = "Starting the engine" if engine.profile is None else "Waiting for the engine"
+        what = running.request.title if running is not None else starting
+        left.progress(min(done / max(total, 1), 1.0), text=f"{what} · {done} of {total} passes{_left(standing)}")
+        if right.button("Stop", icon=":material/stop:", key="stop", width="stretch"):
+            engine.cancel(session)
+            st.rerun()
+    elif standing.cancelled or standing.failures:
+        if standing.failures:
+            left.error(standing.failures[0], icon=":material/error:")
+        else:
+            left.progress(min(done / max(total, 1), 1.0), text=f"Stopped at {done} of {total} passes")
+        if right.button("Go on", icon=":material/play_arrow:", key="go_on", width="stretch"):
+            engine.retry(session)
+            st.rerun()
+    else:
+        seconds = sum(one.seconds for one in standing.outcome.maps.values())
+        seconds += sum(one.seconds for one in standing.outcome.scores.values())
+        left.caption(f"Done: {total} passes, {duration(seconds)} of computing")
+        right.button("Stop", icon=":material/stop:", key="stop", width="stretch", disabled=True)
+
+
+def _left(standing: Standing) -> str:
+    """An estimate of the time left from the running request's speed."""
+    running = standing.running
+    if running is None or running.seconds_left is None or running.total <= running.done:
+        return ""
+    done, total = standing.passes
+    each = running.seconds_left / (running.total - running.done)
+    return f" · about {duration(each * (total - done))} left"
+
+
+def _after(standing: Standing, look: Look) -> None:
+    """What is shown when all is there: curves and downloads."""
+    outcome = standing.outcome
+    curves = charts.road_curves(outcome)
+    if curves is not None:
+        st.subheader("ROAD curves", help=SCORES["road"].summary)
+        st.caption(
+            "Solid: the most relevant pixels are removed first. Dotted: the least relevant first. "
+            "The further apart a colour's two lines, the better its map."
+        )
+        st.plotly_chart(curves, width="stretch", key="road_curves", config={"displaylogo": False})
+    if not outcome.maps:
+        return
+    st.subheader("Take it with you")
+    stem = outcome.comparison.picture.name.rpartition(".")[0] or outcome.comparison.picture.name
+    columns = st.columns(4)
+
+    def figure() -> bytes:
+        return figure_png(outcome, look.mode, look.sequential, look.diverging, look.opacity)
+
+    for column, (title, file, mime, data) in zip(
+        columns,
+        [
+            ("Figure", f"{stem}.png", "image/png", figure),
+            ("Maps", f"{stem}-maps.npz", "application/octet-stream", lambda: export.maps_npz(outcome)),
+            ("Scores", f"{stem}-scores.csv", "text/csv", lambda: export.scores_csv(outcome)),
+            ("Manifest", f"{stem}-manifest.json", "application/json", lambda: export.manifest_json(outcome)),
+        ],
+        strict=True,
+    ):
+        column.download_button(
+            title,
+            data,
+            file,
+            mime,
+            key=f"download.{title}",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+        )
+
+
+main()

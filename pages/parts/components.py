@@ -1,0 +1,48 @@
+"""Our own browser components: plain scripts and styles from `assets/`, registered once per process."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+def page_style() -> None:
+    """Streamlit's margins are made for text; the maps need the room. Shows the product's name."""
+    st.html(f"<style>{(ASSETS / 'page.css').read_text(encoding='utf-8')}</style>")
+    st.logo(str(ASSETS / "logo.svg"), size="large")
+
+
+@cache
+def _component(name: str) -> Any:
+    return st.components.v2.component(
+        f"saliency_{name}",
+        html=f'<div class="{name}"{" role=radiogroup" if name == "gallery" else ""}></div>',
+        css=(ASSETS / f"{name}.css").read_text(encoding="utf-8"),
+        js=(ASSETS / f"{name}.js").read_text(encoding="utf-8"),
+    )
+
+
+def gallery(items: list[dict[str, str]], label: str, key: str) -> str:
+    """Thumbnails to choose from; `items` have `id`, `title` and `src`. Returns the chosen id."""
+    ids = [item["id"] for item in items]
+    chosen = (st.session_state.get(key) or {}).get("selected")
+    if chosen not in ids:
+        chosen = ids[0]
+    result = _component("gallery")(
+        data={"items": items, "label": label, "selected": chosen},
+        default={"selected": chosen},
+        key=key,
+        on_selected_change=lambda: None,
+    )
+    return result.selected if result.selected in ids else chosen
+
+
+def grid(data: dict[str, Any], key: str) -> int | None:
+    """The grid of maps; returns the index of a class that was clicked to be explained, once."""
+    result = _component("grid")(data=data, key=key, on_target_change=lambda: None)
+    return None if result.target is None else int(result.target)

@@ -1,0 +1,72 @@
+"""Widgets made from Specs: a new method or corruption needs nothing here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from xai_core.corruptions.chain import Step, step
+from xai_core.registry import CORRUPTIONS, Option, Parameters, Spec
+
+
+def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset()) -> Parameters:
+    """Widgets for every parameter of a Spec, starting at the preset; changing the preset starts them anew."""
+    start = spec.make({}, preset)
+    values = {
+        option.name: _widget(option, getattr(start, option.name), f"{spec.name}.{option.name}.{preset}")
+        for option in spec.options
+        if option.name not in skip
+    }
+    return spec.make(values, preset)
+
+
+def _widget(option: Option, value: Any, key: str) -> Any:
+    label = option.name.replace("_", " ").capitalize()
+    if option.unit:
+        label = f"{label} ({option.unit})"
+    if option.kind == "choice":
+        return st.selectbox(label, option.choices, index=option.choices.index(value), help=option.help, key=key)
+    if option.kind == "bool":
+        return st.toggle(label, value=value, help=option.help, key=key)
+    if option.kind == "text":
+        return st.text_input(label, value=value, help=option.help, key=key).strip() or value
+    number = int if option.kind == "int" else float
+    low, high = (None if bound is None else number(bound) for bound in (option.low, option.high))
+    step_ = None if option.step is None else number(option.step)
+    return st.number_input(label, low, high, number(value), step_, help=option.help, key=key)
+
+
+def corruptions() -> tuple[Step, ...]:
+    """A slider for every chosen corruption, in the order in which they were chosen; each starts at no effect."""
+    available = [spec.name for spec in CORRUPTIONS]
+    sliders = st.container()
+    with st.popover("Order of corruptions", icon=":material/swap_vert:", width="stretch"):
+        names = st.multiselect(
+            "Applied in this order",
+            available,
+            default=available[:3],
+            format_func=lambda name: CORRUPTIONS[name].title,
+            help="Take one out and add it again to move it to the end.",
+            placeholder="None",
+            key="corruptions",
+        )
+    with sliders:
+        return tuple(step(name, _slider(CORRUPTIONS[name])) for name in names)
+
+
+def _slider(spec: Spec) -> Any:
+    option = next(option for option in spec.options if option.name == spec.primary)
+    number = int if option.kind == "int" else float
+    assert option.low is not None and option.high is not None and spec.neutral is not None
+    unit = f", {option.unit}" if option.unit else ""
+    return st.slider(
+        f"{spec.title} ({option.name}{unit})",
+        number(option.low),
+        number(option.high),
+        number(spec.neutral),
+        None if option.step is None else number(option.step),
+        format="%.2f" if option.step is not None and option.step < 1 else "%.0f",
+        help=spec.summary,
+        key=f"corruption.{spec.name}",
+    )

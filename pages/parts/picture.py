@@ -1,0 +1,122 @@
+"""Choosing a picture: galleries with thumbnails, uploads, and the ground-truth mask."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts import background, components
+from xai_core import settings
+from xai_core.images import galleries, imagenet50
+from xai_core.images.decoding import SUFFIXES, open_picture
+from xai_core.images.galleries import Gallery, Sample
+from xai_core.masks.reading import open_mask
+from xai_core.render.encoding import thumbnail_uri
+from xai_core.types import Mask, Picture, XaiError
+
+UPLOAD = "upload"
+
+
+def choose() -> Picture | None:
+    """The chosen picture, or None while there is none; says what is missing."""
+    found = {gallery.name: gallery for gallery in galleries.galleries()}
+    source = st.segmented_control(
+        "Picture",
+        [*found, UPLOAD],
+        default="photos",
+        required=True,
+        format_func=lambda name: "Upload" if name == UPLOAD else found[name].title,
+        key="source",
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    if source == UPLOAD:
+        return _uploaded()
+    gallery = found[str(source)]
+    if not gallery.samples:
+        st.info(gallery.hint, icon=":material/info:")
+        if gallery.name == "imagenet50" and settings.current().imagenet50_dir is None:
+            background.button("Download Imagenet50", "imagenet50", imagenet50.download)
+        return None
+    return _from_gallery(gallery)
+
+
+def _from_gallery(gallery: Gallery) -> Picture | None:
+    items = [
+        {"id": sample.name, "title": sample.title, "src": src}
+        for sample in gallery.samples
+        if (src := _thumbnail(sample)) is not None
+    ]
+    if not items:
+        st.error(f"None of the files of {gallery.title} can be read.", icon=":material/error:")
+        return None
+    name = components.gallery(items, f"Pictures of {gallery.title}", key=f"gallery.{gallery.name}")
+    sample = next(sample for sample in gallery.samples if sample.name == name)
+    try:
+        picture = _opened(str(sample.path), sample.path.stat().st_mtime_ns, sample)
+    except (XaiError, OSError) as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    about = [picture.title, picture.licence, picture.source]
+    st.caption(" · ".join(part for part in about if part))
+    return picture
+
+
+def _thumbnail(sample: Sample) -> str | None:
+    try:
+        return thumbnail_uri(sample.path, sample.path.stat().st_mtime_ns)
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _opened(path: str, changed: int, _sample: Sample) -> Picture:
+    return _sample.open()
+
+
+def _uploaded() -> Picture | None:
+    file = st.file_uploader(
+        "A picture",
+        type=[suffix.lstrip(".") for suffix in SUFFIXES],
+        max_upload_size=settings.current().max_upload_mb,
+        key="upload",
+        label_visibility="collapsed",
+    )
+    if file is None:
+        st.caption("Choose a picture; it stays on this server only while this page is open.")
+        return None
+    kept = st.session_state.get("uploaded")
+    if kept is None or kept[0] != file.file_id:
+        try:
+            kept = (file.file_id, open_picture(file.getvalue(), name=file.name), "")
+        except XaiError as error:
+            kept = (file.file_id, None, str(error))
+        st.session_state.uploaded = kept
+    _, picture, sentence = kept
+    if sentence:
+        st.error(sentence, icon=":material/error:")
+    elif picture is not None:
+        st.caption(f"{picture.name} · {picture.size[1]} x {picture.size[0]} pixels")
+    return picture
+
+
+def choose_mask(picture: Picture) -> Mask | None:
+    """The uploaded ground-truth mask of this picture, or None; says what is wrong with a file."""
+    from xai_core.engine.requests import check_mask
+
+    file = st.file_uploader(
+        "Object mask (for IoU)",
+        type=["png", "bmp", "gif", "tif", "tiff", "webp"],
+        max_upload_size=settings.current().max_upload_mb,
+        help="A picture of the same size in which the object is white and everything else black.",
+        key="mask",
+    )
+    if file is None:
+        return None
+    try:
+        mask = open_mask(file.getvalue(), name=file.name)
+        check_mask(mask, picture)
+    except XaiError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    st.caption(f"{mask.name}: {mask.values.mean():.0%} of the picture is object")
+    return mask

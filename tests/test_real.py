@@ -1,0 +1,132 @@
+"""Real networks on real pictures, through the command line and the engine; run by make test-slow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xai_core.engine.comparison import Comparison, Variant
+from xai_core.engine.local import LocalEngine
+from xai_core.images.galleries import bundled
+from xai_core.registry import METHODS, MODELS
+from xai_core.types import SaliencyMap
+
+from .conftest import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+LABELS = {"notebook_computer": "notebook"}
+"""File names that differ from torchvision's name of their class."""
+
+
+def explain(shared: Path, data: Path, *arguments: str) -> str:
+    environment = {**os.environ, "XAI_DATA": str(data), "XAI_MODELS_DIR": str(shared / "models")}
+    command = [sys.executable, "-m", "xai_core", "explain", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_two_models_four_methods_and_all_scores_of_a_corrupted_picture(shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    models, methods = ["efficientnet_lite0", "resnet50_v1"], ["gradcam", "shap", "lime", "smoothgrad"]
+    explain(
+        shared,
+        tmp_path / "data",
+        str(shared / "data" / "labelled16" / "koala.jpg"),
+        *("--model", ",".join(models), "--method", ",".join(methods)),
+        *("--corrupt", "gaussian_noise=25", "--score", "all", "--out", str(out)),
+    )
+    assert {file.name for file in out.iterdir()} == {
+        "figure.png",
+        "maps.npz",
+        "errors.npz",
+        "scores.csv",
+        "manifest.json",
+    }
+    maps = np.load(out / "maps.npz")
+    assert set(maps.files) == {f"{model}/{method}" for model in models for method in methods}
+    assert all(maps[name].shape == (224, 224) and maps[name].dtype == np.float32 for name in maps.files)
+    assert all(np.isfinite(maps[name]).all() and np.ptp(maps[name]) > 0 for name in maps.files)
+    rows = list(csv.DictReader((out / "scores.csv").open()))
+    assert {row["method"] for row in rows} == {*methods, "random", "centre", "sobel"}
+    assert {row["score"].partition(".")[0] for row in rows} == {"occlusion", "road", "iou"}
+    assert all(np.isfinite(float(row["value"])) for row in rows if not row["score"].startswith("iou"))
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["models"]["resnet50_v1"]["clean"][0]["label"] == "koala"
+
+
+def test_the_shared_resnet_recognises_the_labelled_pictures(shared: Path, tmp_path: Path) -> None:
+    right = 0
+    for path in sorted((shared / "data" / "labelled16").glob("*.jpg")):
+        out = tmp_path / path.stem
+        explain(
+            shared, tmp_path / "data", str(path), "--model", "resnet50_v1", "--method", "gradcam", "--out", str(out)
+        )
+        top = json.loads((out / "manifest.json").read_text())["models"]["resnet50_v1"]["clean"][0]["label"]
+        right += top.replace(" ", "_") == LABELS.get(path.stem, path.stem)
+    assert right >= 14
+
+
+def test_two_runs_with_the_same_seed_are_equal_bit_by_bit(shared: Path, tmp_path: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        out = tmp_path / name
+        explain(
+            shared,
+            tmp_path / f"data-{name}",
+            str(shared / "data" / "labelled16" / "tractor.jpg"),
+            *("--model", "efficientnet_lite0", "--method", "gradcam,shap,lime,smoothgrad", "--preset", "balanced"),
+            *("--seed", "3", "--corrupt", "gaussian_noise=10", "--out", str(out)),
+        )
+        runs.append(np.load(out / "maps.npz"))
+    for name in runs[0].files:
+        np.testing.assert_array_equal(runs[0][name], runs[1][name])
+
+
+def test_twelve_sessions_at_once_get_the_maps_of_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load: every session asks for another picture and seed; each map equals that of a lone request."""
+    card = MODELS["efficientnet_lite0"]
+    samples = bundled().samples
+    methods = ("gradcam", "smoothgrad", "lime")
+    comparisons = [
+        Comparison(
+            samples[number % len(samples)].open(),
+            [card],
+            [Variant(name, METHODS[name].make({}, "quick")) for name in methods],
+            seed=number,
+        )
+        for number in range(12)
+    ]
+    monkeypatch.setenv("XAI_DISK_CACHE_MB", "0")
+    monkeypatch.setenv("XAI_CACHE_MB", "0")
+
+    def maps(engine: LocalEngine, comparison: Comparison) -> list[np.ndarray]:
+        found = [engine.result(comparison.explanation(card, one, 281)) for one in comparison.variants]
+        return [one.values for one in found if isinstance(one, SaliencyMap)]
+
+    engine = LocalEngine()
+    try:
+        together: dict[int, list[np.ndarray]] = {}
+        threads = [
+            threading.Thread(target=lambda n=number: together.update({n: maps(engine, comparisons[n])}))
+            for number in range(len(comparisons))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(together) == len(comparisons)
+        for number, comparison in enumerate(comparisons):
+            for alone, crowded in zip(maps(engine, comparison), together[number], strict=True):
+                np.testing.assert_array_equal(alone, crowded)
+    finally:
+        engine.close()

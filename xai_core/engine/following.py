@@ -1,0 +1,125 @@
+"""How a comparison stands while it is computed: for a page that asks again and again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import cast
+
+from ..classifiers.cards import Card
+from ..types import Prediction, SaliencyMap, Score
+from .comparison import Comparison, Outcome
+from .jobs import Engine, Job
+from .requests import Request
+
+Place = tuple[str, ...]
+"""("clean", model), ("prediction", model), ("map", model, variant) or ("score", model, variant, score)."""
+
+
+@dataclass(eq=False)
+class Standing:
+    """A comparison's results so far, and the job behind each."""
+
+    outcome: Outcome
+    jobs: dict[Place, Job] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything may still change by itself."""
+        return any(job.pending for job in self.jobs.values())
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether something was cancelled and is not there."""
+        return any(job.state == "cancelled" for job in self.jobs.values())
+
+    @property
+    def failures(self) -> list[str]:
+        """The sentences of all that failed, each once."""
+        return list(dict.fromkeys(job.error for job in self.jobs.values() if job.state == "failed"))
+
+    @property
+    def passes(self) -> tuple[int, int]:
+        """Passes made, and passes expected in all."""
+        jobs = self.jobs.values()
+        return sum(job.total if job.result is not None else job.done for job in jobs), sum(job.total for job in jobs)
+
+    @property
+    def running(self) -> Job | None:
+        """The job that is computed now, if it is one of these."""
+        return next((job for job in self.jobs.values() if job.state == "running"), None)
+
+
+def follow(comparison: Comparison, engine: Engine, session: str, patience: float = 0.3) -> Standing:
+    """Declares all that the comparison needs and tells how it stands.
+
+    Predictions come first, because the default target is the top class; when they are not there yet, this waits for
+    them up to `patience` seconds, so that the maps are asked for at once. Then come maps, then scores, cheap ones
+    first. Raises `XaiError` when the comparison cannot be computed at all.
+    """
+    until = time.monotonic() + patience
+    clean: dict[str, Prediction] = {}
+    while True:
+        for card in comparison.cards:
+            if card.name not in clean:
+                known = engine.known(comparison.clean_prediction(card))
+                if known is not None:
+                    clean[card.name] = cast(Prediction, known)
+        places = _places(comparison, clean)
+        jobs = dict(zip(places, engine.want(session, list(places.values())), strict=True))
+        found = {card.name: jobs["clean", card.name].result for card in comparison.cards}
+        news = {name: cast(Prediction, result) for name, result in found.items() if result and name not in clean}
+        clean.update(news)
+        waiting = any(jobs["clean", card.name].pending for card in comparison.cards)
+        if not news and (not waiting or time.monotonic() >= until):
+            return Standing(_outcome(comparison, clean, jobs), jobs)
+        if not news:
+            engine.wait(session, max(until - time.monotonic(), 0))
+
+
+def _target(comparison: Comparison, card: Card, clean: dict[str, Prediction]) -> int | None:
+    chosen = comparison.checked_target(card)
+    return clean[card.name].top if chosen is None and card.name in clean else chosen
+
+
+def _places(comparison: Comparison, clean: dict[str, Prediction]) -> dict[Place, Request]:
+    """Every request in the order of its importance."""
+    places: dict[Place, Request] = {}
+    for card in comparison.cards:
+        places["clean", card.name] = comparison.clean_prediction(card)
+        places["prediction", card.name] = comparison.prediction(card)
+    targets = {card.name: _target(comparison, card, clean) for card in comparison.cards}
+    baselines = comparison.shown_baselines
+    for variants in (comparison.variants, baselines):
+        for card in comparison.cards:
+            target = targets[card.name]
+            for variant in variants if target is not None else ():
+                places["map", card.name, variant.name] = comparison.explanation(card, variant, cast(int, target))
+    for name in sorted(comparison.scores, key=lambda name: comparison.scores[name].cost().total):
+        for variants in (comparison.variants, baselines):
+            for card in comparison.cards:
+                target = targets[card.name]
+                for variant in variants if target is not None else ():
+                    requests = comparison.evaluations(card, variant, cast(int, target))
+                    places["score", card.name, variant.name, name] = requests[name]
+    return places
+
+
+def _outcome(comparison: Comparison, clean: dict[str, Prediction], jobs: dict[Place, Job]) -> Outcome:
+    outcome = Outcome(comparison, clean=clean)
+    for card in comparison.cards:
+        target = _target(comparison, card, clean)
+        if target is not None:
+            outcome.targets[card.name] = target
+    requested = {variant.name for variant in comparison.variants}
+    for place, job in jobs.items():
+        if job.result is None:
+            continue
+        if place[0] == "prediction":
+            outcome.predictions[place[1]] = cast(Prediction, job.result)
+        elif place[0] == "map":
+            kept = outcome.maps if place[2] in requested else outcome.baseline_maps
+            kept[place[1], place[2]] = cast(SaliencyMap, job.result)
+        elif place[0] == "score":
+            outcome.scores[place[1], place[2], place[3]] = cast(Score, job.result)
+    return outcome

@@ -1,0 +1,63 @@
+"""Interactive charts as plotly figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine.comparison import Outcome
+from ..registry import METHODS
+
+CATEGORICAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7b61c9")
+"""Colours for at most eight categories, after Okabe and Ito: safe for colour-blind eyes."""
+ORDERS = (("morf", "solid", "most relevant first"), ("lerf", "dot", "least relevant first"))
+BASELINE_COLOUR = "#8a929c"
+
+
+def road_curves(outcome: Outcome) -> Any:
+    """Probability of the class over the fraction removed, a panel per model; None when there are no curves.
+
+    Solid lines remove the most relevant pixels first, dashed ones the least relevant; the random map is grey.
+    """
+    from plotly.subplots import make_subplots
+
+    comparison = outcome.comparison
+    scored = {model for model, _, name in outcome.scores if name == "road"}
+    cards = [card for card in comparison.cards if card.name in scored]
+    if not cards:
+        return None
+    figure = make_subplots(1, len(cards), subplot_titles=[card.title for card in cards], shared_yaxes=True)
+    random = next((one for one in comparison.baselines if one.method == "random"), None)
+    shown = [*comparison.variants, *([random] if random is not None else [])]
+    for column, card in enumerate(cards, start=1):
+        for place, variant in enumerate(shown):
+            score = outcome.scores.get((card.name, variant.name, "road"))
+            if score is None:
+                continue
+            colour = BASELINE_COLOUR if variant is random else CATEGORICAL[place % len(CATEGORICAL)]
+            title = METHODS[variant.method].title if variant is random else variant.title
+            for name, dash, words in ORDERS:
+                if name not in score.curves:
+                    continue
+                figure.add_scatter(
+                    x=score.curves[name].x.tolist(),
+                    y=score.curves[name].y.tolist(),
+                    name=title,
+                    legendgroup=variant.name,
+                    showlegend=column == 1 and name == "morf",
+                    mode="lines+markers",
+                    marker={"size": 5},
+                    line={"color": colour, "dash": dash, "width": 2},
+                    hovertemplate=f"{title}, {words}<br>%{{x:.0%}} removed: %{{y:.3f}}<extra></extra>",
+                    row=1,
+                    col=column,
+                )
+    figure.update_xaxes(title_text="pixels removed", tickformat=".0%", range=[-0.02, 0.95])
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(title_text="probability of the class", col=1)
+    figure.update_layout(
+        height=330,
+        margin={"l": 60, "r": 10, "t": 36, "b": 50},
+        legend={"orientation": "h", "y": -0.28, "x": 0},
+        hovermode="closest",
+    )
+    return figure
