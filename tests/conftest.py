@@ -6,10 +6,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # small networks run several times slower on two threads of a busy machine
+hypothesis.settings.register_profile("quick", deadline=None)
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +28,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XAI_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("XAI_DEVICE", "cpu")
+    monkeypatch.setenv("XAI_THREADS", "1")
     from xai_core import api
 
     api.engine.cache_clear()

@@ -49,7 +49,15 @@ class Classifier:
     @classmethod
     def load(cls, card: Card, device: torch.device) -> Classifier:
         """The classifier of a card; raises `XaiError` when its weights are not here or do not fit."""
-        return cls(card, load_network(card), card.digest(weights.digest(card)), device)
+        found = cls(card, load_network(card), card.digest(weights.digest(card)), device)
+        side = card.preprocess.crop
+        classes = found.logits(torch.zeros(1, 3, side, side, device=device)).shape[1]
+        if classes != len(card.labels):
+            raise XaiError(
+                f"The card of {card.title} names {len(card.labels)} categories and the network has {classes} classes; "
+                "correct the card."
+            )
+        return found
 
     @property
     def bytes(self) -> int:

@@ -365,6 +365,9 @@ class Download:
             self.error = ""
         except XaiError as error:
             self.error = str(error)
+        except Exception as error:  # a thread's error would be lost
+            log.exception("the download of %s failed", self.card.name)
+            self.error = f"The download of {self.card.title} failed unexpectedly ({error}); the log has the details."
 
 
 class Downloads:

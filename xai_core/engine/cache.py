@@ -67,6 +67,8 @@ class Cache:
         self._remember(key, result, size)
 
     def _remember(self, key: str, result: Result, size: int) -> None:
+        if size > self._memory_limit:
+            return  # it would push out everything else
         with self._lock:
             known = self._memory.pop(key, None)
             self._memory_used += size - (known[1] if known else 0)

@@ -24,7 +24,7 @@ from ..images.geometry import picture_frame
 from ..registry import MODELS, SCORES
 from ..scores.base import ScoreMethod, undefined, unusable
 from ..scores.ranking import is_flat
-from ..types import Cost, Curve, Floats, Prediction, SaliencyMap, Score, XaiError, frozen
+from ..types import Cost, Curve, Floats, Prediction, SaliencyMap, Score, XaiError, digest_of, frozen
 from .cache import Cache
 from .packing import Result
 from .requests import Evaluate, Explain, GivenMap, Input, Predict, Profile, Request
@@ -148,9 +148,10 @@ class Executor:
         return EngineRun(classifier, corrupted.pixels, target, seed, self._batch, expected, pictures, watch)
 
     def _background(self, name: str, classifier: Classifier) -> torch.Tensor:
-        key = (classifier.card.name, name)
+        found = galleries.background(name)
+        key = (classifier.card.name, digest_of(*(picture.digest for picture in found)))
         if key not in self._pictures:
-            frames = [picture_frame(one.pixels, classifier.card.preprocess) for one in galleries.background(name)]
+            frames = [picture_frame(picture.pixels, classifier.card.preprocess) for picture in found]
             self._pictures[key] = classifier.normalise(torch.as_tensor(np.stack(frames)) / 255)
         return self._pictures[key]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
 from ..types import Cancelled, XaiError
 from .executor import Executor
-from .jobs import Job
+from .jobs import Job, unexpected
 from .packing import Result
 from .requests import Profile, Request
 from .run import Watch
+
+log = logging.getLogger(__name__)
 
 
 class InlineEngine:
@@ -35,6 +38,9 @@ class InlineEngine:
             return Job(request, "failed", 0, total, error=str(error))
         except Cancelled:
             return Job(request, "cancelled", 0, total)
+        except Exception as error:
+            log.exception("cannot compute %s", request.title)
+            return Job(request, "failed", 0, total, error=unexpected(request, error))
 
     def wait(self, session: str, seconds: float) -> None:
         return

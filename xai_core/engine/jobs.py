@@ -80,6 +80,12 @@ class Engine(Protocol):
         """Stops computing and frees what was taken."""
 
 
+def unexpected(request: Request, error: Exception) -> str:
+    """The sentence for an error that nobody foresaw; the log has its traceback."""
+    reason = str(error).strip().split("\n", 1)[0][:200]
+    return f"Computing the {request.title} failed ({type(error).__name__}: {reason}); the log has the details."
+
+
 LEASE_SECONDS = 120.0
 """A session that has not asked for this long is gone; browsers call background pages once a minute."""
 

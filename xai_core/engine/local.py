@@ -48,7 +48,7 @@ class LocalEngine:
         self._board = Board(settings.current().queue)
         self._lock = threading.Condition()
         self._running: Task | None = None
-        self._closing = False
+        self._closing = self._woken = False
         self._runs = 0
         self._wake_read, self._wake_write = Pipe(duplex=False)
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,6 +127,10 @@ class LocalEngine:
         return self.cache.get(request.key(self._profile)) if self._profile is not None else None
 
     def _wake(self) -> None:
+        with self._lock:
+            if self._woken:
+                return
+            self._woken = True
         with contextlib.suppress(OSError):
             self._wake_write.send_bytes(b"1")
 
@@ -190,8 +194,9 @@ class LocalEngine:
                     cancel_sent = task.number
             for source in wait([connection, self._wake_read], timeout=1.0):
                 if source is self._wake_read:
-                    while self._wake_read.poll():
-                        self._wake_read.recv_bytes()
+                    with self._lock:
+                        self._woken = False
+                    self._wake_read.recv_bytes()
                     continue
                 message = connection.recv()
                 if message[0] == "ready":

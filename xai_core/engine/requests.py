@@ -34,7 +34,7 @@ class Request:
 
     @property
     def cost(self) -> Cost:
-        """Passes that the request takes when nothing of it is cached."""
+        """Passes that the request takes; a score's map is a request of its own."""
         raise NotImplementedError
 
     @property

@@ -19,6 +19,7 @@ from typing import Any
 
 from .. import settings
 from ..types import Cancelled, XaiError
+from .jobs import unexpected
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Worker:
                 self.send("failed", number, str(error))
             except Exception as error:
                 log.exception("cannot compute %s", request.title)
-                self.send("failed", number, _unexpected(request.title, error))
+                self.send("failed", number, unexpected(request, error))
             self._cancelled.discard(number)
 
     def _watch(self, number: int) -> Any:
@@ -111,11 +112,6 @@ class Worker:
             partial=lambda values, signed: self.send("partial", number, values, signed),
             cancelled=lambda: number in self._cancelled,
         )
-
-
-def _unexpected(title: str, error: Exception) -> str:
-    reason = str(error).strip().split("\n", 1)[0][:200]
-    return f"Computing the {title} failed ({type(error).__name__}: {reason}); the log has the details."
 
 
 def main() -> None:

@@ -50,7 +50,12 @@ class Gallery:
 _SCIKIT_IMAGE = [
     ("chelsea.png", "Cat", CC0, "Stefan van der Walt, through scikit-image"),
     ("coffee.png", "Coffee", CC0, "Rachel Michetti, Pikolo Espresso Bar, through scikit-image"),
-    ("motorcycle_left.png", "Motorcycle", "Middlebury 2014 stereo benchmark", "Nesic et al., through scikit-image"),
+    (
+        "motorcycle_left.png",
+        "Motorcycle",
+        "Middlebury 2014 stereo data, for research",
+        "D. Scharstein et al., through scikit-image",
+    ),
     ("rocket.jpg", "Rocket", PUBLIC, "SpaceX, through scikit-image"),
     ("camera.png", "Photographer", CC0, "Lav Varshney, through scikit-image"),
     ("astronaut.png", "Astronaut", PUBLIC, "NASA, through scikit-image"),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..classifiers import weights
+from ..corruptions.chain import chain
 from ..engine.comparison import Outcome, Variant
 from ..registry import METHODS, SCORES
 from ..types import Cost, Floats
@@ -103,7 +104,7 @@ def manifest(outcome: Outcome) -> dict[str, Any]:
             "licence": picture.licence,
         },
         "mask": None if comparison.mask is None else {"name": comparison.mask.name, "digest": comparison.mask.digest},
-        "corruptions": [step.describe() for step in comparison.corruptions],
+        "corruptions": [step.describe() for step in chain(comparison.corruptions)],
         "seed": comparison.seed,
         "models": {card.name: _model(outcome, card.name) for card in comparison.cards},
         "maps": {
