@@ -230,6 +230,7 @@ def test_threads_and_batch_come_from_the_settings(executor: Executor) -> None:
 
 
 def test_threads_are_counted_where_the_system_knows_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XAI_THREADS")
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert executor_module.cpu_threads() == os.cpu_count()
 

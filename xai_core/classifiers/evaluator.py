@@ -30,9 +30,13 @@ class Classifier:
     changed.
     """
 
-    def __init__(self, card: Card, network: nn.Module, digest: str, device: torch.device):
-        """`network` is in evaluation mode, float32, on the CPU; `digest` names card and weights in keys."""
+    def __init__(self, card: Card, network: nn.Module, digest: str, device: torch.device, classes: int | None = None):
+        """`network` is in evaluation mode, float32, on the CPU; `digest` names card and weights in keys.
+
+        With `classes` every pass raises `XaiError` unless the network has that many.
+        """
         self.card = card
+        self._classes = classes
         self.device = device
         self.digest = digest
         prepared = preparing.prepare(network)
@@ -49,15 +53,7 @@ class Classifier:
     @classmethod
     def load(cls, card: Card, device: torch.device) -> Classifier:
         """The classifier of a card; raises `XaiError` when its weights are not here or do not fit."""
-        found = cls(card, load_network(card), card.digest(weights.digest(card)), device)
-        side = card.preprocess.crop
-        classes = found.logits(torch.zeros(1, 3, side, side, device=device)).shape[1]
-        if classes != len(card.labels):
-            raise XaiError(
-                f"The card of {card.title} names {len(card.labels)} categories and the network has {classes} classes; "
-                "correct the card."
-            )
-        return found
+        return cls(card, load_network(card), card.digest(weights.digest(card)), device, len(card.labels))
 
     @property
     def bytes(self) -> int:
@@ -76,6 +72,11 @@ class Classifier:
 
     def _count(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         self._forward += len(output)
+        if self._classes is not None and output.shape[1] != self._classes:
+            raise XaiError(
+                f"The card of {self.card.title} names {self._classes} categories and the network has "
+                f"{output.shape[1]} classes; correct the card."
+            )
         if output.requires_grad:
             output.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
 

@@ -53,7 +53,7 @@ _SCIKIT_IMAGE = [
     (
         "motorcycle_left.png",
         "Motorcycle",
-        "Middlebury 2014 stereo data, for research",
+        "Middlebury 2014 stereo data",
         "D. Scharstein et al., through scikit-image",
     ),
     ("rocket.jpg", "Rocket", PUBLIC, "SpaceX, through scikit-image"),

@@ -54,7 +54,7 @@ class Occlusion(ScoreMethod):
     fraction: float = parameter(0.2, "Part of the pixels that counts as subject.", ge=0.01, le=0.99, step=0.01)
     fill: Literal["mean", "black", "picture_mean", "blur"] = parameter(
         "mean",
-        "What hidden pixels show: the model's mean colour (0 after normalising), black, this picture's mean, or a blur.",
+        "What hidden pixels show: the model's mean colour, black, this picture's mean colour, or a blur.",
     )
 
     def cost(self) -> Cost:
