@@ -9,7 +9,7 @@ UV = .venv/bin/uv pip
 INSTALL = $(UV) sync --quiet --compile-bytecode --python .venv/bin/python
 CHROMIUM = chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: run test test-slow check setup setup-dev browser format lock clean
+.PHONY: run test test-slow check setup setup-dev browser screenshots format lock clean
 
 run: setup  ## start the dashboard
 	@echo "Starting the dashboard on http://localhost:$(PORT)"
@@ -51,6 +51,9 @@ browser:  ## a browser for the tests, where it can be had
 		echo "Installing Chromium for the browser tests"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	else echo "No Chromium was found and none can be installed: the browser tests will be skipped."; fi
+
+screenshots: setup-dev browser  ## the pictures of the README, from a real run
+	XAI_TEST_SCREENSHOTS=1 .venv/bin/python -m pytest tests/browser -k picked
 
 format: setup-dev  ## bring the code into shape
 	.venv/bin/ruff check --fix .

@@ -12,9 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # small networks run several times slower on two threads of a busy machine
+# Small networks run several times slower on two threads of a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("quick", deadline=None)
 hypothesis.settings.load_profile("quick")
 
@@ -23,7 +22,7 @@ hypothesis.settings.load_profile("quick")
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty `XAI_DATA` and torch cache, one thread, and none of the machine's own settings."""
     for name in list(os.environ):
-        if name.startswith("XAI_") and name != "XAI_TEST_SHARED":
+        if name.startswith("XAI_") and not name.startswith("XAI_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XAI_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
