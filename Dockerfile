@@ -20,6 +20,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 XAI_DATA=/data TORCH_HOME=/data/
 WORKDIR /app
 COPY --chown=app:app . .
 USER 10001
+RUN python -c "from xai_core.scores.imputation import compile_solver; compile_solver()"
 EXPOSE 8501
 VOLUME /data
 # Unknown health paths answer 200 with a page, so the body is compared.

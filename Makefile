@@ -11,14 +11,14 @@ CHROMIUM = chromium chromium-browser google-chrome google-chrome-stable
 
 .PHONY: run test test-slow check setup setup-dev browser screenshots format lock clean
 
-run: setup  ## start the dashboard
+run: setup .venv/.compiled  ## start the dashboard
 	@echo "Starting the dashboard on http://localhost:$(PORT)"
 	.venv/bin/streamlit run app.py --server.port $(PORT)
 
-test: setup-dev browser check  ## everything that is quick to check
+test: setup-dev browser check .venv/.compiled  ## everything that is quick to check
 	.venv/bin/python -m pytest -m "not slow" $(TESTS)
 
-test-slow: setup-dev browser  ## real networks on real pictures, faults, load
+test-slow: setup-dev browser .venv/.compiled  ## real networks on real pictures, faults, load
 	.venv/bin/python -m pytest -m slow $(TESTS)
 
 check: setup-dev  ## style and types
@@ -44,6 +44,11 @@ setup-dev: .venv/.installed-dev
 	@echo "Installing the packages of requirements-dev.txt (about 6 GB with CUDA; a minute or two)"
 	$(INSTALL) requirements-dev.txt
 	@touch $@ .venv/.installed
+
+# What numba compiles is kept beside its source: nobody waits for it later.
+.venv/.compiled: xai_core/scores/compiled/multigrid.py | setup
+	.venv/bin/python -c "from xai_core.scores.imputation import compile_solver; compile_solver()"
+	@touch $@
 
 browser:  ## a browser for the tests, where it can be had
 	@for name in $(CHROMIUM); do command -v $$name >/dev/null && exit 0; done; \

@@ -21,7 +21,7 @@ from xai_core.types import Picture, XaiError
 
 DEFAULT_METHODS = ("gradcam", "shap", "lime", "smoothgrad")
 PRESET_WORDS = {"quick": "Quick", "balanced": "Balanced", "paper": "Paper"}
-POLL_SECONDS = 0.4
+POLL_SECONDS = 0.3
 
 
 def main() -> None:

@@ -137,3 +137,10 @@ def test_settings_cannot_be_changed_in_place() -> None:
     found = settings.from_environment({})
     with pytest.raises(ValueError, match="frozen"):
         found.threads = 4  # type: ignore[misc]
+
+
+def test_threads_are_one_per_core_also_where_the_system_knows_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.from_environment({"XAI_THREADS": "3"}).cpu_threads == 3
+    assert settings.from_environment({}).cpu_threads >= 1
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert settings.from_environment({}).cpu_threads == os.cpu_count()

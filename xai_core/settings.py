@@ -65,6 +65,12 @@ class Settings(BaseModel):
         return self.data / "weights"
 
     @property
+    def cpu_threads(self) -> int:
+        """Threads of a computing process; one per core that it may use where the setting names no number."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return self.threads or cores or 1
+
+    @property
     def model_folders(self) -> list[Path]:
         return _path_list(self.models_dir)
 
@@ -99,8 +105,10 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 def unknown(environment: Mapping[str, str]) -> list[str]:
     """The `XAI_*` variables that are set but mean nothing: most likely misspelt."""
-    known = {variable(name) for name in Settings.model_fields} | {"XAI_TEST_SHARED"}
-    return sorted(key for key in environment if key.startswith("XAI_") and key not in known)
+    known = {variable(name) for name in Settings.model_fields}
+    return sorted(
+        key for key in environment if key.startswith("XAI_") and not key.startswith("XAI_TEST_") and key not in known
+    )
 
 
 def current() -> Settings:

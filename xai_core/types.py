@@ -246,9 +246,6 @@ class Run(Protocol):
     def pictures(self, name: str) -> torch.Tensor:
         """The normalised pictures of a background set, float32 (N, 3, H, W), on the run's device."""
 
-    def stack(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """Single inputs (3, H, W) as one batch (N, 3, H, W)."""
-
     def tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
         """An array as a tensor on the run's device."""
 

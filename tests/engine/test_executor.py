@@ -229,12 +229,6 @@ def test_threads_and_batch_come_from_the_settings(executor: Executor) -> None:
     assert executor.profile["threads"] == 1 and executor.profile["batch"] == 4
 
 
-def test_threads_are_counted_where_the_system_knows_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XAI_THREADS")
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    assert executor_module.cpu_threads() == os.cpu_count()
-
-
 def test_batches_are_as_large_as_the_setting_says(executor: Executor, tiny_card: Path, tmp_path: Path) -> None:
     write_observed_card(tiny_card.parent, "seen", log=str(tmp_path / "calls"))
     executor.compute(explain("lime", model="seen", samples=10))

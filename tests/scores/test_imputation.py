@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +14,16 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 
 from tests import toys
 from tests.checks import is_sentence
-from xai_core.scores.imputation import impute
+from tests.conftest import ROOT
+from xai_core.scores import imputation
+from xai_core.scores.imputation import TOLERANCE, impute_frames
 from xai_core.scores.ranking import first
 from xai_core.types import XaiError
+
+
+def impute(pixels: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Solved as far as float64 goes."""
+    return imputation.impute(pixels, missing, 1e-13)
 
 
 def picture(size: int = 48, seed: int = 0) -> np.ndarray:
@@ -53,7 +63,7 @@ def dense_solution(pixels: np.ndarray, missing: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(3))
 def test_it_solves_its_equations(seed: int, fraction: float) -> None:
     pixels, missing = picture(6, seed), random_mask(fraction, 6, seed)
-    np.testing.assert_allclose(impute(pixels, missing), dense_solution(pixels, missing), atol=1e-12)
+    np.testing.assert_allclose(impute(pixels, missing), dense_solution(pixels, missing), atol=1e-11)
 
 
 @pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
@@ -63,7 +73,9 @@ def test_it_equals_grad_cams_imputer_without_noise(fraction: float) -> None:
     library = NoisyLinearImputer(noise=0)(
         torch.as_tensor(pixels).movedim(-1, 0).float(), torch.as_tensor(~missing).float()
     )
-    assert np.abs(impute(pixels, missing) - library.movedim(0, -1).numpy()).max() < 1e-5
+    expected = library.movedim(0, -1).numpy()
+    assert np.abs(impute(pixels, missing) - expected).max() < 1e-5
+    assert np.abs(imputation.impute(pixels, missing) - expected).max() < 2 * TOLERANCE
 
 
 BORDERS = {
@@ -104,7 +116,7 @@ def test_a_linear_ramp_with_a_hole_inside_is_reproduced(hole: tuple[slice, slice
 
 
 def test_a_single_missing_pixel_is_the_weighted_mean_of_its_neighbours() -> None:
-    pixels = np.arange(9.0).reshape(3, 3, 1) ** 2
+    pixels = np.repeat(np.arange(9.0).reshape(3, 3, 1) ** 2, 3, axis=2)
     found = impute(pixels, missing_at(slice(1, 2), slice(1, 2), (3, 3)))[1, 1, 0]
     assert found == pytest.approx((1 + 9 + 25 + 49) / 6 + (0 + 4 + 36 + 64) / 12)
 
@@ -171,5 +183,52 @@ def test_it_changes_neither_picture_nor_mask() -> None:
 
 def test_channels_do_not_mix() -> None:
     pixels, missing = picture(12), random_mask(0.6, 12)
-    alone = [impute(pixels[..., [channel]], missing)[..., 0] for channel in range(3)]
-    np.testing.assert_allclose(impute(pixels, missing), np.stack(alone, axis=-1), atol=1e-12)
+    alone = [impute(pixels * (np.arange(3) == channel), missing)[..., channel] for channel in range(3)]
+    np.testing.assert_allclose(impute(pixels, missing), np.stack(alone, axis=-1), atol=1e-11)
+
+
+@pytest.mark.parametrize("smooth", [0, 2, 20])
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.999])
+def test_at_full_size_it_is_well_within_the_noise_of_the_exact_solution(fraction: float, smooth: int) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    random = np.random.default_rng(smooth)
+    pixels = gaussian_filter(random.random((224, 224, 3)), (3, 3, 0))
+    order = gaussian_filter(random.standard_normal((224, 224)), smooth).ravel().argsort()
+    missing = first(order, round(fraction * order.size), (224, 224))
+    assert np.abs(imputation.impute(pixels, missing) - impute(pixels, missing)).max() < 5 * TOLERANCE
+
+
+def test_many_masks_are_solved_as_one_alone_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = toys.frame(48)
+    masks = [random_mask(fraction, seed=seed) for seed, fraction in enumerate(np.linspace(0.1, 0.9, 9))]
+    alone = [imputation.impute(frame / 255.0, mask).astype(np.float32) for mask in masks]
+    for threads in ("1", "4"):
+        monkeypatch.setenv("XAI_THREADS", threads)
+        monkeypatch.setattr(imputation, "_solved", imputation._Solved())
+        np.testing.assert_array_equal(impute_frames(frame, masks), alone)
+
+
+def test_the_same_mask_of_the_same_frame_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imputation, "_solved", imputation._Solved())
+    solved = []
+    solver = imputation.impute
+    monkeypatch.setattr(imputation, "impute", lambda *given: solved.append(1) or solver(*given))
+    frame, mask = toys.frame(16), random_mask(0.3, 16)
+    first_time = impute_frames(frame, [mask])[0]
+    assert impute_frames(frame.copy(), [mask.copy()])[0] is first_time
+    assert not first_time.flags.writeable
+    impute_frames(toys.frame(16, 1), [mask, ~mask])
+    assert len(solved) == 3
+    monkeypatch.setattr(imputation, "KEPT", 2)
+    impute_frames(frame, [random_mask(0.4, 16)])
+    impute_frames(frame, [mask])
+    assert len(solved) == 5
+
+
+def test_it_works_where_nothing_compiled_can_be_kept() -> None:
+    code = "import numpy; from numba.core import caching; "
+    code += "caching.CacheImpl._locator_classes = []; from xai_core.scores.compiled.multigrid import _weight, fill; "
+    code += "assert _weight.stats.cache_path is None; print(_weight(1), _weight(0))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == [str(1 / 6), str(1 / 12)], done.stderr

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import importlib
 import logging
-import os
+import threading
 import time
 from collections import OrderedDict
 from typing import cast
@@ -23,6 +23,7 @@ from ..images import galleries
 from ..images.geometry import picture_frame
 from ..registry import MODELS, SCORES
 from ..scores.base import ScoreMethod, undefined, unusable
+from ..scores.imputation import compile_solver
 from ..scores.ranking import is_flat
 from ..types import Cost, Curve, Floats, Prediction, SaliencyMap, Score, XaiError, digest_of, frozen
 from .cache import Cache
@@ -31,12 +32,6 @@ from .requests import Evaluate, Explain, GivenMap, Input, Predict, Profile, Requ
 from .run import EngineRun, Watch
 
 log = logging.getLogger(__name__)
-
-
-def cpu_threads() -> int:
-    """Threads that the setting asks for; one per core that this process may use where it does not."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return settings.current().threads or cores or 1
 
 
 def choose_device() -> torch.device:
@@ -76,7 +71,7 @@ class Executor:
         self._models: OrderedDict[str, Classifier] = OrderedDict()
         self._models_limit = now.models_mb * settings.MEGABYTE
         self._pictures: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
-        torch.set_num_threads(cpu_threads())
+        torch.set_num_threads(now.cpu_threads)
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False
@@ -245,8 +240,9 @@ class Executor:
 
     def warm(self, models: list[str]) -> None:
         """Loads models and the slow imports, so that a user's first click does not wait for them."""
-        for module in ("skimage.segmentation", "scipy.ndimage", "scipy.sparse.linalg"):
+        for module in ("skimage.segmentation", "scipy.ndimage"):
             importlib.import_module(module)
+        threading.Thread(target=compile_solver, name="solver", daemon=True).start()
         for name in models:
             try:
                 classifier = self.classifier(name)

@@ -84,9 +84,6 @@ class EngineRun:
     def tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.as_tensor(values, device=self._classifier.device)
 
-    def stack(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        return torch.stack(inputs)
-
     def _batches(self, count: int) -> Iterator[slice]:
         for start in range(0, count, self._batch):
             self._watch.check()

@@ -43,7 +43,7 @@ def path_points(
         "Erion et al. 2021, Improving performance of deep learning models with axiomatic attribution priors",
         "Lundberg and Lee 2017, A unified approach to interpreting model predictions",
     ),
-    presets={"quick": {"samples": 24}, "balanced": {"samples": 80}},
+    presets={"quick": {"samples": 16}, "balanced": {"samples": 80}},
     reference="shap",
 )
 class ExpectedGradients(CheckedExplainer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..registry import SCORES, Value, parameter
 from ..seeds import generator
 from ..types import Bools, Cost, Curve, Floats, Measured, Pixels, Run
 from .base import ScoreMethod
-from .imputation import impute
+from .imputation import impute_frames
 from .ranking import count_of, first, most_relevant_first
 
 
@@ -22,12 +23,16 @@ def removed(saliency: Floats, fractions: list[float], seed: int) -> tuple[list[B
     return [first(order, count, shape) for count in counts], [first(order[::-1], count, shape) for count in counts]
 
 
-def noisy_imputation(frame: Pixels, missing: Bools, noise: float, seed: int, label: str) -> Floats:
-    """The frame in [0, 1], float32 (H, W, 3), with missing pixels imputed and N(0, noise^2) added to them."""
-    filled = impute(frame / 255.0, missing)
-    grain = generator(seed, "road", label).standard_normal((int(missing.sum()), 3))
-    filled[missing] += noise * grain
-    return filled.astype(np.float32)
+def noisy_imputations(frame: Pixels, masks: Sequence[Bools], noise: float, seed: int, first: int = 0) -> Floats:
+    """The frame in [0, 1] for every mask, float32 (N, H, W, 3): missing pixels imputed, N(0, noise^2) added to them.
+
+    `first` is the number of the first mask; every number has noise of its own.
+    """
+    filled = np.stack(impute_frames(frame, masks))
+    for number, (picture, missing) in enumerate(zip(filled, masks, strict=True), first):
+        grain = generator(seed, "road", str(number)).standard_normal((int(missing.sum()), 3), dtype=np.float32)
+        picture[missing] += np.float32(noise) * grain
+    return filled
 
 
 @SCORES.register(
@@ -81,11 +86,11 @@ class Road(ScoreMethod):
         masks = [*most, *least]
 
         def pictures(start: int, stop: int) -> Any:
-            made = [run.normalise(run.frame / np.float32(255))] if start == 0 else []
-            for number in range(max(start - 1, 0), stop - 1):
-                filled = noisy_imputation(run.frame, masks[number], self.noise, run.seed, str(number))
-                made.append(run.normalise(filled))
-            return run.stack(made)
+            first = max(start - 1, 0)  # the picture itself comes before the imputed ones
+            clean = [run.frame[None] / np.float32(255)] if start == 0 else []
+            wanted = masks[first : stop - 1]
+            filled = [noisy_imputations(run.frame, wanted, self.noise, run.seed, first)] if wanted else []
+            return run.normalise(np.concatenate(clean + filled))
 
         probabilities = np.empty(1 + len(masks))
         for rows, values in run.probabilities(len(probabilities), pictures):

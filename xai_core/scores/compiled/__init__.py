@@ -1,0 +1,1 @@
+"""Loops that numba compiles; nothing here is loaded before it is needed."""
