@@ -69,10 +69,15 @@ class Tile {
 
   draw() {
     const { look } = this.view;
+    if (!this.frame && !this.map) {
+      if (this.mark) this.canvas.width = this.canvas.height; // empties it: what it showed belongs to another choice
+      this.mark = "";
+      return;
+    }
     const again = () => this.draw();
     const under = this.frame && image(this.frame.id, this.frame.src, again);
     const over = this.map && image(this.map.id, this.map.src, again);
-    if ((this.frame && !under) || (this.map && !over) || (!under && !over)) return;
+    if ((this.frame && !under) || (this.map && !over)) return;
     const mark = [this.frame?.id, this.map?.id, this.map?.table, look.opacity, look.grey, look.mark].join("|");
     if (this.mark === mark) return;
     this.mark = mark;

@@ -17,6 +17,7 @@ from xai_core.render.colours import DIVERGING, MODES, SEQUENTIAL
 from xai_core.render.figure import figure_png
 from xai_core.render.grid import Look, grid
 from xai_core.render.numbers import duration
+from xai_core.settings import MEGABYTE
 from xai_core.types import Picture, XaiError
 
 DEFAULT_METHODS = ("gradcam", "shap", "lime", "smoothgrad")
@@ -65,7 +66,8 @@ def _models() -> list[Card]:
     def label(name: str) -> str:
         card: Card = MODELS[name]
         found = weights.status(card)
-        return card.title if found.state == "ready" else f"{card.title} ({found.sentence})"
+        size = f" {found.size / MEGABYTE:.0f} MB" if found.size else ""
+        return card.title + {"ready": "", "download": f" · ↓{size}", "missing": " · file missing"}[found.state]
 
     order = sorted(MODELS.entries(), key=lambda name: weights.status(MODELS[name]).state != "ready")
     names = st.multiselect(
@@ -73,7 +75,7 @@ def _models() -> list[Card]:
         order,
         default=[backend.DEFAULT_MODEL],
         format_func=label,
-        help="Those that are ready come first; the others say how large their download is.",
+        help="Those that are ready come first; ↓ says how large the download of the others is.",
         placeholder="Choose models",
         key="models",
     )
@@ -272,7 +274,7 @@ def _after(standing: Standing, look: Look) -> None:
             "Solid: the most relevant pixels are removed first. Dotted: the least relevant first. "
             "The further apart a colour's two lines, the better its map."
         )
-        st.plotly_chart(curves, width="stretch", key="road_curves", config={"displaylogo": False})
+        st.plotly_chart(curves, width="stretch", key="road_curves", config={"displayModeBar": False})
     if not outcome.maps:
         return
     st.subheader("Take it with you")

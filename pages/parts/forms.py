@@ -23,7 +23,7 @@ def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset()) -> P
 
 def _widget(option: Option, value: Any, key: str) -> Any:
     label = option.name.replace("_", " ").capitalize()
-    if option.unit:
+    if option.unit and option.unit != option.name:
         label = f"{label} ({option.unit})"
     if option.kind == "choice":
         return st.selectbox(label, option.choices, index=option.choices.index(value), help=option.help, key=key)
