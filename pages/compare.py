@@ -272,7 +272,7 @@ def _after(standing: Standing, look: Look) -> None:
         st.subheader("ROAD curves", help=SCORES["road"].summary)
         st.caption(
             "Solid: the most relevant pixels are removed first. Dotted: the least relevant first. "
-            "The further apart a colour's two lines, the better its map."
+            "The further a colour's dotted line lies above its solid one, the better its map."
         )
         st.plotly_chart(curves, width="stretch", key="road_curves", config={"displayModeBar": False})
     if not outcome.maps:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import xai_core as xc
+from tests import toys
 from tests.checks import is_sentence
 from tests.conftest import write_tiny_card
 from xai_core import api
@@ -267,3 +268,26 @@ def test_after_an_error_the_engine_works_on(model: Any, picture: Picture) -> Non
         with pytest.raises(xc.XaiError):
             WRONG[kind](model, picture)
     np.testing.assert_array_equal(xc.explain(model, picture, "gradcam", target=1).values, expected)
+
+
+def test_a_map_of_a_corrupted_picture_is_scored_on_the_corrupted_picture(model: Any) -> None:
+    picture = Picture(toys.frame(40))
+    corruptions = ["gaussian_noise=30.5", "occlusion=0.3", "resolution=3"]
+    saliency = xc.explain(model, picture, "gradcam", corruptions=corruptions)
+    own = xc.score(model, picture, saliency, ["occlusion"])["occlusion"]
+    named = xc.score(model, picture, saliency, ["occlusion"], corruptions=corruptions)["occlusion"]
+    clean = xc.score(model, picture, saliency, ["occlusion"], corruptions=())["occlusion"]
+    assert own.key == named.key != clean.key
+
+
+def test_masks_and_seeds_that_make_no_sense_are_refused_in_one_sentence(model: Any) -> None:
+    picture = Picture(toys.frame(40))
+    saliency = xc.explain(model, picture, "gradcam")
+    for mask in (np.ones(5, bool), np.ones((40, 40, 3), bool)):
+        with pytest.raises(xc.XaiError) as error:
+            xc.score(model, picture, saliency, ["iou"], mask=mask)
+        assert is_sentence(str(error.value))
+    for seed in ("x", None, 1.5):
+        with pytest.raises(xc.XaiError) as error:
+            xc.explain(model, picture, "gradcam", seed=seed)
+        assert is_sentence(str(error.value))

@@ -35,6 +35,20 @@ def _as_map(values: Any) -> npt.NDArray[np.float32]:
         raise XaiError("A map is a SaliencyMap or an array of numbers (H, W).") from None
 
 
+def _as_mask(values: Any) -> Mask:
+    mask = np.asarray(values)
+    if mask.ndim != 2:
+        raise XaiError(f"A mask has two dimensions (H, W), and not {mask.ndim}.")
+    return Mask(mask.astype(bool))
+
+
+def _as_seed(seed: Any) -> int:
+    try:
+        return operator.index(seed)
+    except TypeError:
+        raise XaiError(f"A seed is a whole number, and not {seed!r}.") from None
+
+
 @lru_cache(maxsize=1)
 def engine() -> InlineEngine:
     """This process's engine; made, and torch imported, on first use."""
@@ -88,7 +102,7 @@ def explain(
     `target` is a class index; None is the model's top class on the uncorrupted picture. `parameters` are the
     method's own, such as `samples=50`. Raises `XaiError` for what does not fit.
     """
-    spec = METHODS[method]
+    spec, seed = METHODS[method], _as_seed(seed)
     given = prepare_input(picture, model.card, tuple(chain.parse(text) for text in corruptions), seed)
     if target is None:
         target = cast(Prediction, engine().result(Predict(given.clean))).top
@@ -103,30 +117,32 @@ def score(
     mask: Mask | npt.NDArray[np.bool_] | None = None,
     target: int | None = None,
     seed: int | None = None,
-    corruptions: Sequence[str] = (),
+    corruptions: Sequence[str] | None = None,
     **parameters: Any,
 ) -> dict[str, Score]:
     """Scores of a map by name.
 
     `saliency` is a `SaliencyMap`, or an array (H, W) in the model's input frame for `target` (None: the model's top
-    class). `mask` has the picture's own size. `parameters` go to the scores that have them. Raises `XaiError` for what
-    does not fit.
+    class). `mask` has the picture's own size. `corruptions` are the map's own where none are given. `parameters` go to
+    the scores that have them. Raises `XaiError` for what does not fit.
     """
     known = {name: set(SCORES[name].parameters.model_fields) for name in scores}
     for unknown in set(parameters).difference(*known.values()):
         raise XaiError(f"None of the scores {', '.join(known)} has a parameter {unknown!r}.")
+    if corruptions is None:
+        corruptions = saliency.corruptions if isinstance(saliency, SaliencyMap) else ()
     steps = tuple(chain.parse(text) for text in corruptions)
     if isinstance(saliency, SaliencyMap):
         values, target = saliency.values, saliency.target if target is None else target
         seed = saliency.seed if seed is None else seed
     else:
         values = _as_map(saliency)
-    seed = seed or 0
+    seed = _as_seed(seed or 0)
     given = prepare_input(picture, model.card, steps, seed)
     if target is None:
         target = cast(Prediction, engine().result(Predict(given.clean))).top
     if mask is not None and not isinstance(mask, Mask):
-        mask = Mask(np.asarray(mask))
+        mask = _as_mask(mask)
     subject = GivenMap(given, frozen(values), _class_index(target), seed)
     found = {}
     for name in scores:

@@ -126,7 +126,7 @@ def _option(name: str, info: Any) -> Option:
     extra = info.json_schema_extra or {}
     bounds: dict[str, Any] = {}
     for constraint in info.metadata:
-        for bound in ("ge", "gt", "le", "lt"):
+        for bound in ("ge", "le"):
             if hasattr(constraint, bound):
                 bounds[bound] = getattr(constraint, bound)
     annotation = info.annotation
@@ -138,8 +138,8 @@ def _option(name: str, info: Any) -> Option:
         name=name,
         kind="choice" if choices else kinds[annotation],
         default=None if info.default is PydanticUndefined else info.default,
-        low=bounds.get("ge", bounds.get("gt")),
-        high=bounds.get("le", bounds.get("lt")),
+        low=bounds.get("ge"),
+        high=bounds.get("le"),
         step=extra.get("step"),
         choices=choices,
         unit=extra.get("unit", ""),

@@ -169,6 +169,7 @@ class SaliencyMap:
 
     `values` is float32 (H, W) in the model's input frame, not normalised; `errors` is its standard error per pixel
     for sampled methods, else None. `target` is the class index. `passes` and `seconds` are what it cost.
+    `corruptions` are those of the picture, as on the command line.
     """
 
     values: Floats
@@ -184,6 +185,7 @@ class SaliencyMap:
     passes: Cost
     seconds: float
     profile: Mapping[str, Any]
+    corruptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

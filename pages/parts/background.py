@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from xai_core.classifiers.cards import Card
 from xai_core.render.numbers import duration
 from xai_core.settings import MEGABYTE
 from xai_core.types import Cancelled, XaiError
+
+log = logging.getLogger(__name__)
 
 
 class Work:
@@ -42,6 +45,9 @@ class Work:
             self.error = str(error)
         except Cancelled:
             pass
+        except Exception as error:
+            log.exception("work in the background failed")
+            self.error = f"This failed ({type(error).__name__}: {error}); the log has the details."
 
 
 @st.cache_resource(show_spinner=False)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from xai_core.corruptions.chain import Step, step
 from xai_core.registry import CORRUPTIONS, Option, Parameters, Spec
+from xai_core.types import XaiError
 
 
 def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset()) -> Parameters:
@@ -18,7 +19,11 @@ def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset()) -> P
         for option in spec.options
         if option.name not in skip
     }
-    return spec.make(values, preset)
+    try:
+        return spec.make(values, preset)
+    except XaiError as error:
+        st.error(str(error), icon=":material/error:")
+        return start
 
 
 def _widget(option: Option, value: Any, key: str) -> Any:

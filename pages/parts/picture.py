@@ -41,13 +41,20 @@ def choose() -> Picture | None:
 
 
 def _from_gallery(gallery: Gallery) -> Picture | None:
-    items = [
-        {"id": sample.name, "title": sample.title, "src": src}
-        for sample in gallery.samples
-        if (src := _thumbnail(sample)) is not None
-    ]
+    items, problems = [], []
+    for sample in gallery.samples:
+        try:
+            src = thumbnail_uri(sample.path, sample.path.stat().st_mtime_ns)
+        except XaiError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{sample.path.name} cannot be read: {error.strerror or error}.")
+        else:
+            items.append({"id": sample.name, "title": sample.title, "src": src})
+    if problems:
+        others = f" {len(problems) - 1} more files of {gallery.title} cannot be read." if len(problems) > 1 else ""
+        st.warning(problems[0] + others, icon=":material/broken_image:")
     if not items:
-        st.error(f"None of the files of {gallery.title} can be read.", icon=":material/error:")
         return None
     name = components.gallery(items, f"Pictures of {gallery.title}", key=f"gallery.{gallery.name}")
     sample = next(sample for sample in gallery.samples if sample.name == name)
@@ -59,13 +66,6 @@ def _from_gallery(gallery: Gallery) -> Picture | None:
     about = [picture.title, picture.licence, picture.source]
     st.caption(" · ".join(part for part in about if part))
     return picture
-
-
-def _thumbnail(sample: Sample) -> str | None:
-    try:
-        return thumbnail_uri(sample.path, sample.path.stat().st_mtime_ns)
-    except (OSError, ValueError, SyntaxError):
-        return None
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -82,7 +82,7 @@ def _uploaded() -> Picture | None:
         label_visibility="collapsed",
     )
     if file is None:
-        st.caption("Choose a picture; it stays on this server only while this page is open.")
+        st.caption("Choose a picture. It goes to this server and nowhere else; results stay in its cache.")
         return None
     kept = st.session_state.get("uploaded")
     if kept is None or kept[0] != file.file_id:

@@ -142,7 +142,7 @@ def test_a_long_lime_run_stops_within_two_batches(page: Page, dashboard: Dashboa
 
 def test_a_broken_upload_is_answered_with_a_sentence(page: Page) -> None:
     page.get_by_role("radio", name="Upload").click()
-    expect(page.get_by_text("it stays on this server only")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("It goes to this server and nowhere else")).to_be_visible(timeout=LONG)
     upload = page.locator("[data-testid=stFileUploader] input").first
     upload.set_input_files({"name": "owl.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0 no picture"})
     expect(page.get_by_text("owl.jpg is not a picture that can be read")).to_be_visible(timeout=LONG)

@@ -14,9 +14,10 @@ import torch
 
 from xai_core.engine import run as run_module
 from xai_core.engine.run import PARTIAL_SECONDS, EngineRun, Watch
-from xai_core.types import Cancelled, Cost, Make
+from xai_core.types import Cancelled, Cost, Make, XaiError
 
 from .. import networks, toys
+from ..checks import is_sentence
 
 Ask = Callable[[EngineRun, int, Make], Iterator[tuple[slice, torch.Tensor]]]
 
@@ -244,3 +245,56 @@ def test_the_input_of_a_run_is_its_frame_normalised() -> None:
     expected = one.frame.transpose(2, 0, 1)[None] / np.float32(255)
     np.testing.assert_allclose(one.x.numpy(), expected, rtol=1e-6)
     assert one.x is one.x
+
+
+class Memory:
+    """A device on which at most `pictures` fit into one pass; raises what torch raises on a GPU, or on a CPU."""
+
+    def __init__(self, run: EngineRun, pictures: int, error: type[Exception] | str):
+        self.pictures = pictures
+        self.error = error
+        for network in (run._classifier.fast, run._classifier.network):
+            for layer in ("second", "fc"):
+                network.get_submodule(layer).register_forward_pre_hook(self.check)
+
+    def check(self, module: torch.nn.Module, inputs: Any) -> None:
+        if len(inputs[0]) > self.pictures:
+            if isinstance(self.error, str):
+                raise RuntimeError(self.error)
+            raise self.error("CUDA out of memory")
+
+
+CPU_WORDS = "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+
+
+@every_ask
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, CPU_WORDS], ids=["gpu", "python", "cpu"])
+def test_a_batch_that_does_not_fit_is_halved_and_the_result_is_the_same(
+    name: str, error: type[Exception] | str
+) -> None:
+    def ask(asked: EngineRun) -> torch.Tensor:
+        return torch.cat([values for _, values in ASKS[name](asked, 13, lambda a, b: inputs(name, a, b))])
+
+    small = run(batch=8)
+    Memory(small, 3, error)
+    torch.testing.assert_close(ask(small), ask(run(batch=8)))
+    assert small.batch == 2
+    assert small._classifier.batch == 2, "the next run starts with what has fitted"
+
+
+@every_ask
+def test_a_picture_that_does_not_fit_alone_is_refused_in_one_sentence(name: str) -> None:
+    small = run(batch=8)
+    Memory(small, 0, torch.OutOfMemoryError)
+    with pytest.raises(XaiError) as error:
+        list(ASKS[name](small, 2, lambda start, stop: inputs(name, start, stop)))
+    assert is_sentence(str(error.value))
+
+
+@every_ask
+def test_another_error_is_not_taken_for_a_lack_of_memory(name: str) -> None:
+    broken = run(batch=8)
+    Memory(broken, 3, "mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="mat1"):
+        list(ASKS[name](broken, 8, lambda start, stop: inputs(name, start, stop)))
+    assert broken.batch == 8

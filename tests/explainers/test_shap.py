@@ -15,7 +15,8 @@ from torch import nn
 from tests import networks, toys
 from tests.checks import is_sentence
 from xai_core.classifiers.evaluator import Classifier
-from xai_core.explainers.shap import ExpectedGradients, path_points
+from xai_core.explainers.sampling import independent_points, stratified_points
+from xai_core.explainers.shap import ExpectedGradients
 from xai_core.types import Attribution, Pixels, XaiError
 
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # shap's, of matplotlib
@@ -32,6 +33,11 @@ def explained(
 ) -> Attribution:
     run = toys.run(model, frame, target=target, seed=seed, batch=batch, background=background)
     return ExpectedGradients(**parameters).explain(run)
+
+
+def path_points(samples: int, count: int, sampling: str, random: Any) -> tuple[np.ndarray, np.ndarray]:
+    points = {"plain": independent_points, "stratified": stratified_points}[sampling]
+    return points(samples, count, random)
 
 
 def as_input(*frames: Pixels) -> torch.Tensor:

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from xai_core.images.decoding import FORMATS, SUFFIXES, open_picture
+from xai_core.images.decoding import FORMATS, SUFFIXES, open_picture, open_thumbnail
 from xai_core.types import Picture, Pixels, XaiError
 
 from ..conftest import ROOT
@@ -530,3 +530,45 @@ def test_any_bytes_are_a_picture_or_one_sentence(data: bytes) -> None:
         open_picture(data)
     except XaiError as error:
         assert "\n" not in str(error)
+
+
+# -- thumbnails -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_thumbnail_is_the_middle_square_of_the_picture(kind: str) -> None:
+    small = open_thumbnail(encoded(scene(60, 100), kind), 30)
+    assert small.shape == (30, 30, 3)
+    expected = Image.fromarray(scene(60, 100)).resize((30, 30), Image.Resampling.LANCZOS, (20, 0, 80, 60))
+    assert np.abs(small.astype(int) - np.asarray(expected)).mean() < 4
+
+
+def test_a_thumbnail_is_converted_and_turned_as_the_picture_is() -> None:
+    grey = (np.linspace(0, 65535, 40 * 40).reshape(40, 40)).astype(np.uint16)
+    middle = open_thumbnail(encoded(Image.fromarray(grey), "PNG"), 20).astype(int)
+    assert middle[0].mean() < 20 and middle[-1].mean() > 235
+    turned = Image.fromarray(scene(40, 40))
+    exif = turned.getexif()
+    exif[274] = 3  # upside down
+    small = open_thumbnail(encoded(turned, "PNG", exif=exif), 40)
+    np.testing.assert_array_equal(small, scene(40, 40)[::-1, ::-1])
+
+
+def test_a_thumbnail_keeps_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAI_MAX_MEGAPIXELS", "1")
+    with pytest.raises(XaiError, match="megapixels"):
+        open_thumbnail(encoded(np.zeros((1200, 1200), np.uint8), "PNG"), 20)
+
+
+def test_a_16_bit_negative_is_not_shown_inverted() -> None:
+    tifffile = pytest.importorskip("tifffile")
+    grey = np.linspace(0, 65535, 30 * 20).reshape(20, 30).astype(np.uint16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, 65535 - grey, photometric="miniswhite")
+    found = open_picture(buffer.getvalue()).pixels[..., 0].astype(int)
+    assert np.abs(found - grey / 257).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF"])
+def test_a_file_cut_off_in_its_header_is_called_damaged(kind: str) -> None:
+    assert "damaged" in sentence_of(encoded(scene(), kind)[:14])

@@ -39,6 +39,8 @@ class Classifier:
         self._classes = classes
         self.device = device
         self.digest = digest
+        self.batch = 0
+        """Pictures per pass that memory has turned out to allow; 0 while that is not known."""
         prepared = preparing.prepare(network)
         fast, self._changed = preparing.fold_batch_norm(prepared)
         self.network = prepared.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

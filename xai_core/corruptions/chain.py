@@ -45,6 +45,11 @@ class Step:
         return float(getattr(self.corruption, CORRUPTIONS[self.name].primary))
 
     @property
+    def text(self) -> str:
+        """As on the command line: `parse` reads it."""
+        return f"{self.name}={getattr(self.corruption, CORRUPTIONS[self.name].primary)!r}"
+
+    @property
     def is_neutral(self) -> bool:
         """Whether the step changes nothing."""
         return self.value == CORRUPTIONS[self.name].neutral

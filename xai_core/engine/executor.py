@@ -140,7 +140,8 @@ class Executor:
             raise XaiError(f"The model {given.model} has changed since it was chosen; choose it again.")
         corrupted = chain.apply(given.frame, given.corruptions, given.seed)
         pictures = lambda name: self._background(name, classifier)  # noqa: E731
-        return EngineRun(classifier, corrupted.pixels, target, seed, self._batch, expected, pictures, watch)
+        batch = classifier.batch or self._batch
+        return EngineRun(classifier, corrupted.pixels, target, seed, batch, expected, pictures, watch)
 
     def _background(self, name: str, classifier: Classifier) -> torch.Tensor:
         found = galleries.background(name)
@@ -162,7 +163,7 @@ class Executor:
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
-            profile=self.profile,
+            profile={**self.profile, "batch": run.batch},
         )
 
     def _explain(self, request: Explain, key: str, watch: Watch) -> SaliencyMap:
@@ -182,11 +183,12 @@ class Executor:
             target=request.target,
             seed=request.seed,
             layer=attribution.layer,
+            corruptions=tuple(step.text for step in request.input.corruptions),
             notes=(*attribution.notes, *_warnings(values)),
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
-            profile=self.profile,
+            profile={**self.profile, "batch": run.batch},
         )
 
     def _checked_target(self, request: Explain | GivenMap) -> int:
@@ -225,7 +227,7 @@ class Executor:
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
-            profile=self.profile,
+            profile={**self.profile, "batch": run.batch},
         )
 
     def _map_of(self, subject: Explain | GivenMap, watch: Watch) -> Floats:

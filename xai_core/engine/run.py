@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,10 +13,12 @@ import numpy.typing as npt
 import torch
 
 from ..classifiers.evaluator import Classifier
-from ..types import Cancelled, Cost, Make, Pixels
+from ..types import Cancelled, Cost, Make, Pixels, XaiError
+
+log = logging.getLogger(__name__)
 
 PARTIAL_SECONDS = 0.4
-"""Least time between two partial maps."""
+"""Least time between two partial maps where somebody looks at them."""
 
 
 class Watch:
@@ -26,10 +29,13 @@ class Watch:
         progress: Callable[[int, int], None] = lambda done, total: None,
         partial: Callable[[npt.NDArray[Any], bool], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        partial_seconds: float = PARTIAL_SECONDS,
     ):
         self.progress = progress
         self.partial = partial
         self.cancelled = cancelled
+        self.partial_seconds = partial_seconds
+        """Least time between two partial maps."""
 
     def check(self) -> None:
         """Raises `Cancelled` when nobody wants the result any more."""
@@ -55,7 +61,8 @@ class EngineRun:
         self.target = target
         self.seed = seed
         self._classifier = classifier
-        self._batch = batch
+        self.batch = batch
+        """Pictures per pass; smaller after memory was short."""
         self._expected = expected
         self._pictures = pictures
         self._watch = watch
@@ -84,32 +91,57 @@ class EngineRun:
     def tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.as_tensor(values, device=self._classifier.device)
 
-    def _batches(self, count: int) -> Iterator[slice]:
-        for start in range(0, count, self._batch):
+    def _batches(
+        self, count: int, compute: Callable[[int, int], torch.Tensor]
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """`compute(start, stop)` for one batch after the other; a batch that does not fit into memory is halved."""
+        start = 0
+        while start < count:
             self._watch.check()
-            yield slice(start, min(start + self._batch, count))
+            rows = slice(start, min(start + self.batch, count))
+            values = None
+            try:
+                values = compute(rows.start, rows.stop)
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+            if values is None:  # only here is the memory of what failed free again
+                self._halve(rows.stop - rows.start)
+                continue
             self._watch.progress(self.passes.total, self._expected.total)
+            yield rows, values
+            start = rows.stop
         self._watch.check()
 
+    def _halve(self, tried: int) -> None:
+        if tried == 1:
+            raise XaiError(
+                f"There is not enough memory for one picture in {self._classifier.card.title}; "
+                "choose a smaller model, or give the engine more memory."
+            )
+        self.batch = self._classifier.batch = tried // 2
+        log.warning("a batch of %d does not fit into memory: going on with %d", tried, self.batch)
+        if self._classifier.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def logits(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        for rows in self._batches(count):
-            yield rows, self._classifier.logits(make(rows.start, rows.stop))
+        return self._batches(count, lambda start, stop: self._classifier.logits(make(start, stop)))
 
     def probabilities(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         for rows, logits in self.logits(count, make):
             yield rows, logits.softmax(1)[:, self.target]
 
     def gradients(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        for rows in self._batches(count):
-            yield rows, self._classifier.gradients(make(rows.start, rows.stop), self.target)
+        return self._batches(count, lambda start, stop: self._classifier.gradients(make(start, stop), self.target))
 
     def activations(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        for rows in self._batches(count):
-            yield rows, self._classifier.layer_inputs(layer, make(rows.start, rows.stop))
+        return self._batches(count, lambda start, stop: self._classifier.layer_inputs(layer, make(start, stop)))
 
     def gradients_from(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        for rows in self._batches(count):
-            yield rows, self._classifier.gradients_from(layer, make(rows.start, rows.stop), self.x, self.target)
+        def compute(start: int, stop: int) -> torch.Tensor:
+            return self._classifier.gradients_from(layer, make(start, stop), self.x, self.target)
+
+        return self._batches(count, compute)
 
     def activations_and_gradients(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         self._watch.check()
@@ -132,7 +164,12 @@ class EngineRun:
             yield network
 
     def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
-        if self._watch.partial is None or time.monotonic() - self._last_partial < PARTIAL_SECONDS:
+        if self._watch.partial is None or time.monotonic() - self._last_partial < self._watch.partial_seconds:
             return
         self._last_partial = time.monotonic()
         self._watch.partial(np.asarray(values(), dtype=np.float32), signed)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether a device or the system had no memory; on a CPU torch says so in words only."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -43,34 +43,6 @@ def upsampled(values: Any, size: tuple[int, int]) -> Floats:
     return torch.nn.functional.interpolate(grid, size=size, mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
 
 
-class RunningMean:
-    """Mean and standard error of maps that arrive in batches, in float64, on the device that they arrive on."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum: Any = 0.0
-        self._squares: Any = 0.0
-
-    def add(self, values: Any) -> None:
-        """Adds a batch (B, ...) of samples."""
-        values = values.double()
-        self.count += len(values)
-        self._sum = self._sum + values.sum(0)
-        self._squares = self._squares + (values * values).sum(0)
-
-    @property
-    def mean(self) -> Any:
-        return self._sum / self.count
-
-    @property
-    def error(self) -> Any:
-        """Standard error of the mean of independent samples; not-a-number for a single one."""
-        if self.count < 2:
-            return self.mean * float("nan")
-        variance = (self._squares / self.count - self.mean**2).clamp_min(0) * self.count / (self.count - 1)
-        return (variance / self.count).sqrt()
-
-
 def array(values: Any) -> Floats:
     """A tensor as a float32 array."""
     return np.asarray(values.detach().cpu().float().numpy(), dtype=np.float32)

@@ -9,7 +9,8 @@ import numpy as np
 from ..registry import METHODS, parameter
 from ..seeds import derive, generator
 from ..types import Attribution, Cost, Run
-from .base import CheckedExplainer, RunningMean, array
+from .base import CheckedExplainer, array
+from .sampling import RunningMean, is_precise, precision_parameter
 
 Reduction = Literal["abs_max", "abs_sum", "sum", "mean"]
 
@@ -42,6 +43,7 @@ class SmoothGrad(CheckedExplainer):
     )
     average: Literal["signed", "absolute"] = parameter("signed", "Average the gradient itself, or its absolute value.")
     reduction: Reduction = parameter("abs_max", "How three colour channels become one map.")
+    precision: float = precision_parameter()
 
     def cost(self) -> Cost:
         return Cost(self.samples, self.samples)
@@ -68,7 +70,11 @@ class SmoothGrad(CheckedExplainer):
             samples.add(one)
             added.add(one.sum(1))
             run.partial(lambda: array(reduced(samples.mean, self.reduction)), self._signed)
-        errors = array(self._error(samples, added)) if self.samples > 1 else None
+            if self.precision and samples.count > 1:
+                so_far = array(reduced(samples.mean, self.reduction))
+                if is_precise(so_far, array(self._error(samples, added)), self.precision):
+                    break
+        errors = array(self._error(samples, added)) if samples.count > 1 else None
         return Attribution(array(reduced(samples.mean, self.reduction)), self._signed, errors=errors)
 
     def _error(self, samples: RunningMean, added: RunningMean) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +13,10 @@ from ..registry import METHODS, parameter
 from ..seeds import derive, generator
 from ..types import Attribution, Bools, Cost, Run
 from .base import CheckedExplainer
+from .sampling import balanced_masks, independent_masks, is_precise, precision_parameter
 from .superpixels import Fill, Segmentation, filled, segments
 
 Doubles = npt.NDArray[np.float64]
-
-
-def sampled(count: int, features: int, random: np.random.Generator) -> Bools:
-    """Which superpixels stay, bool (count, features): the first row keeps all, the others each with probability 1/2."""
-    keep = random.integers(0, 2, (count, features)).astype(bool)
-    keep[0] = True
-    return keep
 
 
 def kernel_weights(keep: Bools, width: float) -> Doubles:
@@ -31,11 +25,12 @@ def kernel_weights(keep: Bools, width: float) -> Doubles:
     return np.asarray(np.sqrt(np.exp(-((1 - similarity) ** 2) / width**2)))
 
 
-def weighted_ridge(keep: Bools, y: Doubles, weights: Doubles, ridge: float) -> tuple[Doubles, Doubles]:
+def weighted_ridge(keep: Bools, y: Doubles, weights: Doubles, ridge: float, group: int = 1) -> tuple[Doubles, Doubles]:
     """The ridge regression of y (N,) on keep (N, S) with sample weights (N,) and a free intercept.
 
     Returns the coefficients (S,), as scikit-learn's `Ridge(alpha=ridge)`, and their standard errors (S,) by the
-    sandwich formula, which allows for noise that differs between samples.
+    sandwich formula, which allows for noise that differs between samples, and for any dependence within groups of
+    `group` samples that follow each other.
     """
     x = keep.astype(np.float64)
     x = x - (weights @ x) / weights.sum()
@@ -43,7 +38,8 @@ def weighted_ridge(keep: Bools, y: Doubles, weights: Doubles, ridge: float) -> t
     normal = x.T @ (weights[:, None] * x) + ridge * np.eye(x.shape[1])
     coefficients = np.linalg.solve(normal, x.T @ (weights * centred))
     residual = weights * (centred - x @ coefficients)
-    spread = np.linalg.solve(normal, x.T * residual)
+    pull = np.add.reduceat(x * residual[:, None], np.arange(0, len(y), group))
+    spread = np.linalg.solve(normal, pull.T)
     return coefficients, np.sqrt((spread**2).sum(axis=1))
 
 
@@ -67,15 +63,19 @@ class Lime(CheckedExplainer):
     segmentation: Segmentation = parameter("quickshift", "How the picture is cut into superpixels.")
     segments: int = parameter(50, "Superpixels that slic aims at.", unit="superpixels", ge=2, le=400, step=1)
     fill: Fill = parameter("segment_mean", "What shows where a superpixel is hidden.")
-    kernel_width: float = parameter(0.25, "Width of the kernel over the cosine distance.", gt=0, le=10, step=0.05)
+    kernel_width: float = parameter(0.25, "Width of the kernel over the cosine distance.", ge=0.01, le=10, step=0.05)
     ridge: float = parameter(1.0, "Penalty of the ridge regression.", ge=0.000001, le=100, step=0.1)
+    sampling: Literal["balanced", "plain"] = parameter(
+        "balanced", "Opposites and whole Hadamard blocks of superpixels, or each superpixel drawn independently."
+    )
+    precision: float = precision_parameter()
 
     def cost(self) -> Cost:
         return Cost(self.samples, 0)
 
     def explain_ourselves(self, run: Run) -> Attribution:
         labels = segments(run.frame, self.segmentation, self.segments)
-        keep = sampled(self.samples, int(labels.max()) + 1, generator(run.seed, "lime"))
+        keep = self._masks(int(labels.max()) + 1, generator(run.seed, "lime"))
         weights = kernel_weights(keep, self.kernel_width)
         shown = run.x
         hidden = run.normalise(filled(run.frame, labels, self.fill))[None]
@@ -88,16 +88,31 @@ class Lime(CheckedExplainer):
         y = np.empty(self.samples)
         done = 0
 
-        def so_far() -> npt.NDArray[Any]:
-            coefficients, _ = weighted_ridge(keep[:done], y[:done], weights[:done], self.ridge)
-            return np.asarray(coefficients[labels])
+        def fitted() -> tuple[Doubles, Doubles]:
+            coefficients, errors = weighted_ridge(keep[:done], y[:done], weights[:done], self.ridge, self._group)
+            return coefficients[labels], errors[labels]
 
         for rows, probabilities in run.probabilities(self.samples, perturbed):
             y[rows] = probabilities.cpu().numpy()
             done = rows.stop
-            run.partial(so_far, True)
-        coefficients, errors = weighted_ridge(keep, y, weights, self.ridge)
-        return Attribution(coefficients[labels], signed=True, errors=errors[labels])
+            run.partial(lambda: fitted()[0], True)
+            if self.precision and is_precise(*fitted(), self.precision):
+                break
+        values, errors = fitted()
+        return Attribution(values, signed=True, errors=errors)
+
+    @property
+    def _group(self) -> int:
+        """Samples that belong together: a mask and its opposite."""
+        return 2 if self.sampling == "balanced" else 1
+
+    def _masks(self, features: int, random: np.random.Generator) -> Bools:
+        """Which superpixels stay, bool (samples, features); lime's plain sampling keeps all in the first row."""
+        if self.sampling == "balanced":
+            return balanced_masks(self.samples, features, random)
+        keep = independent_masks(self.samples, features, random)
+        keep[0] = True
+        return keep
 
     def explain_by_library(self, run: Run) -> Attribution:
         import torch

@@ -10,26 +10,15 @@ from ..images import galleries
 from ..registry import METHODS, parameter
 from ..seeds import derive, generator
 from ..types import Attribution, Cost, Run, XaiError
-from .base import CheckedExplainer, RunningMean, array, upsampled
-
-
-def path_points(
-    samples: int, backgrounds: int, sampling: str, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which background every sample starts from, int (samples,), and how far it goes, float32 (samples,) in [0, 1).
-
-    `plain` draws both independently. `stratified` uses every background equally often (as nearly as `samples`
-    allows) and spreads each one's points evenly, from another random offset; both are unbiased.
-    """
-    if sampling == "plain":
-        which, how_far = random.integers(0, backgrounds, samples), random.random(samples)
-    else:
-        which = np.resize(random.permutation(backgrounds), samples)
-        rounds = np.arange(samples) // backgrounds
-        count = np.bincount(which, minlength=backgrounds)[which]
-        how_far = (rounds + random.random(backgrounds)[which]) / count
-    below_one = np.nextafter(np.float32(1), np.float32(0))  # what is just below 1 is 1 as a float32
-    return which, np.minimum(how_far.astype(np.float32), below_one)
+from .base import CheckedExplainer, array, upsampled
+from .sampling import (
+    RunningMean,
+    StratifiedMean,
+    independent_points,
+    is_precise,
+    precision_parameter,
+    stratified_points,
+)
 
 
 @METHODS.register(
@@ -60,6 +49,7 @@ class ExpectedGradients(CheckedExplainer):
     sampling: Literal["stratified", "plain"] = parameter(
         "stratified", "Spread the points evenly over backgrounds and paths, or draw them independently."
     )
+    precision: float = precision_parameter()
 
     def cost(self) -> Cost:
         if self.implementation == "reference":  # shap looks at every background once
@@ -83,9 +73,9 @@ class ExpectedGradients(CheckedExplainer):
             there = run.tensor(np.empty((len(pictures), *here.shape), dtype=np.float32))
             for rows, values in run.activations(layer, len(pictures), lambda start, stop: pictures[start:stop]):
                 there[rows] = values
-        which, how_far = path_points(
-            self.samples, len(pictures), self.sampling, generator(run.seed, "expected gradients")
-        )
+        stratified = self.sampling == "stratified"
+        points = stratified_points if stratified else independent_points
+        which, how_far = points(self.samples, len(pictures), generator(run.seed, "expected gradients"))
         starts, alphas = run.tensor(which), run.tensor(how_far).view(-1, 1, 1, 1)
 
         def on_the_way(start: int, stop: int) -> Any:
@@ -96,13 +86,15 @@ class ExpectedGradients(CheckedExplainer):
             gradients = run.gradients(self.samples, on_the_way)
         else:
             gradients = run.gradients_from(layer, self.samples, on_the_way)
-        samples = RunningMean()
+        samples = StratifiedMean(len(pictures)) if stratified else RunningMean()
         size = run.frame.shape[:2]
         for rows, gradient in gradients:
-            samples.add(((here - there[starts[rows]]) * gradient).sum(1))
-            run.partial(lambda: upsampled(samples.mean.cpu(), size), True)
-        errors = upsampled(samples.error.cpu(), size) if self.samples > 1 else None
-        return Attribution(upsampled(samples.mean.cpu(), size), signed=True, errors=errors, layer=layer)
+            samples.add(((here - there[starts[rows]]) * gradient).sum(1), which[rows])
+            run.partial(lambda: upsampled(samples.mean, size), True)
+            if self.precision and is_precise(array(samples.mean), array(samples.error), self.precision):
+                break
+        errors = upsampled(samples.error, size) if samples.count > 1 else None
+        return Attribution(upsampled(samples.mean, size), signed=True, errors=errors, layer=layer)
 
     def explain_by_library(self, run: Run) -> Attribution:
         import shap

@@ -25,6 +25,17 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # dama
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 FORMAT_WORDS = "JPEG, PNG, WebP, TIFF, BMP or GIF"
+SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"RIFF": "WebP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"GIF8": "GIF",
+}
+"""How files of a format begin; two letters, as of BMP, say too little."""
+WHITE_IS_ZERO = 0
+"""A TIFF's photometric interpretation (tag 262) of negatives, which Pillow leaves as they are at 16 bits."""
 
 
 def open_picture(source: str | Path | bytes | Image.Image, name: str | None = None) -> Picture:
@@ -37,6 +48,20 @@ def open_picture(source: str | Path | bytes | Image.Image, name: str | None = No
     """
     image, name = opened(source, name)
     return Picture(decoded(image, name, lambda upright: np.asarray(as_rgb(upright), dtype=np.uint8)), name=name)
+
+
+def open_thumbnail(source: str | Path | bytes, side: int) -> Pixels:
+    """The middle square of a picture, uint8 (side, side, 3); raises `XaiError` as `open_picture` does."""
+    image, name = opened(source)
+    image.draft("RGB", (2 * side, 2 * side))  # of a JPEG only as many pixels are decoded as are needed
+
+    def cut(upright: Image.Image) -> Pixels:
+        edge = min(upright.size)
+        left, top = (upright.width - edge) // 2, (upright.height - edge) // 2
+        small = as_rgb(upright).resize((side, side), Image.Resampling.LANCZOS, (left, top, left + edge, top + edge))
+        return np.asarray(small, dtype=np.uint8)
+
+    return decoded(image, name, cut)
 
 
 def opened(source: str | Path | bytes | Image.Image, name: str | None = None) -> tuple[Image.Image, str]:
@@ -64,6 +89,8 @@ def decoded(image: Image.Image, name: str, convert: Callable[[Image.Image], Valu
     try:
         upright = ImageOps.exif_transpose(image)
         upright.load()
+        if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(262) == WHITE_IS_ZERO:
+            upright = Image.fromarray(65535 - np.asarray(upright, dtype=np.uint16))
         return convert(upright)
     except Exception:  # decoders of damaged files raise errors of every kind
         log.debug("cannot decode %s", name, exc_info=True)
@@ -99,7 +126,10 @@ def _header(data: bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:  # decoders of damaged files raise errors of every kind
         log.debug("cannot open %s", name, exc_info=True)
-        raise XaiError(f"{name} is not a picture that can be read; choose a {FORMAT_WORDS} file.") from None
+    known = next((words for start, words in SIGNATURES.items() if data.startswith(start)), None)
+    if known is None or (known == "WebP" and data[8:12] != b"WEBP"):
+        raise XaiError(f"{name} is not a picture that can be read; choose a {FORMAT_WORDS} file.")
+    raise XaiError(f"{name} is damaged or cut off, or a {known} file of an unusual kind; save it again as PNG or JPEG.")
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -33,8 +33,11 @@ def download(stopped: Callable[[], bool] = lambda: False) -> list[Path]:
     fails, and `Cancelled` when `stopped` says so; nothing half-written stays behind.
     """
     target = settings.current().data / "imagenet50"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix="imagenet50-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix="imagenet50-", dir=target.parent))
+    except OSError as error:
+        raise XaiError(f"Imagenet50 could not be saved in {target.parent}: {error.strerror or error}.") from None
     try:
         command = [sys.executable, "-m", __spec__.name, str(work)]
         root = Path(__file__).parents[2]

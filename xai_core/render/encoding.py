@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..images.decoding import open_thumbnail
 from ..types import Pixels
 
 
@@ -40,11 +41,8 @@ def table_text(table: Pixels) -> str:
 
 @lru_cache(maxsize=512)
 def thumbnail_uri(path: Path, changed: int, side: int = 72) -> str:
-    """A square thumbnail of a picture file, cut from its middle; `changed` is the file's time of change in ns."""
-    with Image.open(path) as image:
-        image.draft("RGB", (side * 2, side * 2))
-        small = image.convert("RGB")
-    edge = min(small.size)
-    left, top = (small.width - edge) // 2, (small.height - edge) // 2
-    small = small.resize((side, side), Image.Resampling.LANCZOS, box=(left, top, left + edge, top + edge))
-    return photo_uri(np.asarray(small), quality=80)
+    """A square thumbnail of a picture file, cut from its middle; `changed` is the file's time of change in ns.
+
+    Raises `XaiError` for a file that is too large, damaged or no picture.
+    """
+    return photo_uri(open_thumbnail(path, side), quality=80)

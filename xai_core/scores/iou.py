@@ -26,7 +26,13 @@ def intersection_over_union(first_mask: Bools, second_mask: Bools) -> float:
     family="localisation",
     cites=("Devarakonda and Kim (S1): mean IoU with hand-drawn masks",),
     values={
-        "top": Value("IoU, top pixels", "higher", 0, 1, help="The most relevant 20 % against the mask."),
+        "top": Value(
+            "IoU, top pixels",
+            "higher",
+            0,
+            1,
+            help="The most relevant pixels, as many as the fraction says, against the mask.",
+        ),
         "area_matched": Value(
             "IoU, same area",
             "higher",
