@@ -1,6 +1,7 @@
 // Thumbnails to choose a picture from: a group of radio buttons with pictures.
 
-export default function ({ parentElement, data, setStateValue }) {
+export default function ({ parentElement, data: packed, setStateValue }) {
+  const data = JSON.parse(new TextDecoder().decode(packed));
   const root = parentElement.querySelector(".gallery");
   const mark = JSON.stringify([data.label, data.items.map((item) => item.id)]);
   root.setAttribute("aria-label", data.label);

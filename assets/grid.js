@@ -1,7 +1,7 @@
 // The grid of models x saliency maps: draws what the page decided, links cross-hair and zoom over all maps.
 //
-// Data comes as JSON (see xai_core/render/grid.py). Maps are grey PNGs of colour indices; colour table, opacity and
-// the photo under the map are put together here, so that a change of the look costs no new map.
+// Data comes as bytes of JSON (see xai_core/render/grid.py). Maps are grey PNGs of colour indices; colour table, opacity
+// and the photo under the map are put together here, so that a change of the look costs no new map.
 
 const images = new Map(); // src id -> {pixels: Uint8ClampedArray RGBA, width, height} or a promise of it
 
@@ -116,6 +116,7 @@ class Tile {
     const index = data.data[4 * (row * data.width + column)];
     const { low, high, clipped } = this.map;
     const value = low + (index / 255) * (high - low);
+    if (Math.abs(value) < (high - low) / 255) return "≈ 0"; // less than a colour is wide
     const sign = clipped && index === 255 ? "≥ " : clipped && index === 0 && low < 0 ? "≤ " : "";
     return sign + Number(value.toPrecision(2)).toString().replace("-", "−");
   }
@@ -130,7 +131,8 @@ class Grid {
     this.all = false;
   }
 
-  update({ data, setTriggerValue }) {
+  update({ data: packed, setTriggerValue }) {
+    const data = JSON.parse(new TextDecoder().decode(packed));
     this.trigger = setTriggerValue;
     const { look } = data;
     this.look = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 import streamlit as st
 
 from pages.parts import backend, background, components, forms, picture
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
-from xai_core.engine.comparison import Comparison, Variant
+from xai_core.engine.comparison import DEFAULT_METHODS, Comparison, Variant
 from xai_core.engine.following import Standing, follow
 from xai_core.explainers.baselines import BASELINES
 from xai_core.registry import METHODS, MODELS, PRESETS, SCORES, Parameters
@@ -20,9 +23,7 @@ from xai_core.render.numbers import duration
 from xai_core.settings import MEGABYTE
 from xai_core.types import Picture, XaiError
 
-DEFAULT_METHODS = ("gradcam", "shap", "lime", "smoothgrad")
 PRESET_WORDS = {"quick": "Quick", "balanced": "Balanced", "paper": "Paper"}
-POLL_SECONDS = 0.3
 
 
 def main() -> None:
@@ -63,23 +64,23 @@ def _complete(chosen: Picture | None, cards: list[Card], ready: list[Card], vari
 
 
 def _models() -> list[Card]:
-    def label(name: str) -> str:
-        card: Card = MODELS[name]
-        found = weights.status(card)
+    def label(card: Card) -> str:
+        found = states[card.name]
         size = f" {found.size / MEGABYTE:.0f} MB" if found.size else ""
         return card.title + {"ready": "", "download": f" · ↓{size}", "missing": " · file missing"}[found.state]
 
-    order = sorted(MODELS.entries(), key=lambda name: weights.status(MODELS[name]).state != "ready")
+    cards: Mapping[str, Card] = MODELS.entries()
+    states = {name: weights.status(card) for name, card in cards.items()}
     names = st.multiselect(
         "Models",
-        order,
+        sorted(cards, key=lambda name: states[name].state != "ready"),
         default=[backend.DEFAULT_MODEL],
-        format_func=label,
+        format_func={name: label(card) for name, card in cards.items()}.get,
         help="Those that are ready come first; ↓ says how large the download of the others is.",
         placeholder="Choose models",
         key="models",
     )
-    return [MODELS[name] for name in names]
+    return [cards[name] for name in names]
 
 
 def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
@@ -94,7 +95,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
     preset = st.segmented_control(
         "Effort",
         PRESETS,
-        default="quick",
+        default=backend.DEFAULT_PRESET,
         required=True,
         format_func=PRESET_WORDS.get,
         help="How many samples the sampled methods take: quick ones for a look, or the numbers of the literature.",
@@ -152,19 +153,21 @@ def _score_parameters(name: str, preset: str) -> Parameters:
 def _target(cards: list[Card]) -> tuple[int | None, int]:
     if "clicked_target" in st.session_state:
         st.session_state.target = st.session_state.pop("clicked_target")
-    labels = cards[0].labels if cards else ()
-
-    def label(index: int | None) -> str:
-        return "Each model's own top class" if index is None else f"{labels[index]} ({index})"
-
+    words = _class_words(cards[0].labels if cards else ())
     target = st.selectbox(
         "Explained class",
-        [None, *range(len(labels))],
-        format_func=label,
+        list(words),
+        format_func=words.get,
         help="The class whose evidence the maps show. Type to search, or click a class above the maps.",
         key="target",
     )
     return target, int(st.session_state.get("seed", 0))
+
+
+@lru_cache(maxsize=16)
+def _class_words(labels: tuple[str, ...]) -> dict[int | None, str]:
+    """What can be explained, and what it is called; a thousand classes are not worded anew at every click."""
+    return {None: "Each model's own top class"} | {index: f"{label} ({index})" for index, label in enumerate(labels)}
 
 
 def _look() -> Look:
@@ -196,7 +199,9 @@ def _show(comparison: Comparison, look: Look) -> None:
     standing = _followed(comparison)
     if standing is None:
         return
-    st.fragment(_live, run_every=POLL_SECONDS if standing.pending else None, key="live")(comparison, look)
+    fresh = [standing]
+    pause = backend.pace().pause(backend.session()) if standing.pending else None
+    st.fragment(_live, run_every=pause, key="live")(comparison, look, fresh)
     if not standing.pending:
         _after(standing, look)
 
@@ -209,9 +214,9 @@ def _followed(comparison: Comparison) -> Standing | None:
         return None
 
 
-def _live(comparison: Comparison, look: Look) -> None:
-    """Progress and the grid: all that changes while results arrive."""
-    standing = _followed(comparison)
+def _live(comparison: Comparison, look: Look, fresh: list[Standing]) -> None:
+    """Progress and the grid: all that changes while results arrive; `fresh` is how things stood a moment ago."""
+    standing = fresh.pop() if fresh else _followed(comparison)
     if standing is None:
         return
     _progress(standing)

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from . import settings
+from .bench import BENCHMARKS
 from .classifiers import cards as card_module
 from .classifiers import weights
 from .classifiers.cards import Card
 from .corruptions import chain
+from .engine.jobs import Engine
 from .images.decoding import open_picture
 from .masks.reading import open_mask
 from .registry import CORRUPTIONS, METHODS, MODELS, PRESETS, SCORES, Registry, Spec
@@ -27,6 +29,8 @@ from .render.numbers import duration
 from .types import Cancelled, XaiError
 
 USAGE_ERROR = 2
+DEFAULT_MODEL = "efficientnet_lite0"
+"""The model that every machine has: its weights come with a package."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _clear_progress()
         print(" ".join(str(error).split()), file=sys.stderr)
         return USAGE_ERROR
-    except (KeyboardInterrupt, Cancelled):
+    except (KeyboardInterrupt, Cancelled) as stop:
         _clear_progress()
-        print("Stopped; nothing was written.", file=sys.stderr)
+        print(str(stop) or "Stopped; nothing was written.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever reads has read enough; Python would complain when it flushes once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -93,6 +97,17 @@ def _parser() -> Parser:
     fetch = actions.add_parser("fetch", help="download weights")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     fetch.set_defaults(command=_weights_fetch)
+
+    ahead = commands.add_parser("warm", help="compute the gallery ahead, for the page to show at once")
+    ahead.add_argument("--model", metavar="A[,B]", default="", help="default: every model that is ready")
+    ahead.add_argument("--preset", choices=PRESETS, default="quick", help="default: quick, as on the page")
+    ahead.set_defaults(command=_warm)
+
+    measure = commands.add_parser("bench", help="measure speed, load and leaks")
+    measure.add_argument("name", metavar="NAME", help=", ".join(BENCHMARKS))
+    measure.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help=f"default: {DEFAULT_MODEL}")
+    measure.add_argument("--json", metavar="FILE", help="write the result as JSON too")
+    measure.set_defaults(command=_bench)
     return parser
 
 
@@ -222,9 +237,7 @@ def _explain(options: argparse.Namespace) -> None:
     for card in models:
         comparison.checked_target(card)
 
-    from .api import engine
-
-    outcome = compute(comparison, engine(), Progress())
+    outcome = compute(comparison, _engine(), Progress())
     _clear_progress()
     from .render import export
     from .render.figure import figure_png
@@ -245,6 +258,17 @@ def _explain(options: argparse.Namespace) -> None:
     print(f"Wrote {', '.join(files)} to {out} in {duration(time.monotonic() - started)}.")
 
 
+def _engine() -> Engine:
+    """The engine in this process, or Ray where `XAI_ENGINE` says so."""
+    if settings.current().engine == "ray":
+        from .engine.choice import chosen_engine
+
+        return chosen_engine()
+    from .api import engine
+
+    return engine()
+
+
 def _check_used(given: dict[str, Any], names: set[str], kind: str) -> None:
     for name in given:
         if name not in names:
@@ -252,18 +276,18 @@ def _check_used(given: dict[str, Any], names: set[str], kind: str) -> None:
             raise XaiError(f"A parameter is set for the {kind} {name!r}, which is not asked for; asked for: {asked}.")
 
 
-def _check_out(out: Path) -> None:
+def _check_out(out: Path, option: str = "--out") -> None:
     """Refuses before anything is computed where nothing could be written."""
     try:
         if out.exists() and not out.is_dir():
-            raise XaiError(f"--out {out} is a file; name a folder.")
+            raise XaiError(f"{option} {out} is a file; name a folder.")
         parent = out
         while not parent.exists():
             parent = parent.parent
     except OSError as error:  # a name that is too long, or a folder that may not be looked into
-        raise XaiError(f"--out {out} cannot be used: {error.strerror or error}.") from None
+        raise XaiError(f"{option} {out} cannot be used: {error.strerror or error}.") from None
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise XaiError(f"--out {out} cannot be written: {parent} is not a folder that you may write to.")
+        raise XaiError(f"{option} {out} cannot be written: {parent} is not a folder that you may write to.")
 
 
 def write_folder(out: Path, files: dict[str, bytes], obsolete: Collection[str] = ()) -> None:
@@ -347,6 +371,55 @@ def _fetch(card: Card) -> Path:
 def _bytes(card: Card, done: int, total: int) -> str:
     amount = f"{done / settings.MEGABYTE:.0f}"
     return f"{card.title}: downloading {amount}{f' of {total / settings.MEGABYTE:.0f}' if total else ''} MB"
+
+
+# -- warm ----------------------------------------------------------------------------------------------------------
+
+
+def _warm(options: argparse.Namespace) -> None:
+    from .api import engine
+    from .engine.warming import warm
+
+    started = time.monotonic()
+    if not settings.current().disk_cache_mb:
+        raise XaiError("Nothing can be computed ahead with XAI_DISK_CACHE_MB=0; give the disk cache some megabytes.")
+    names = _names(options.model)
+    cards: list[Card] = [MODELS[name] for name in names] or list(MODELS)
+    for card in cards if names else ():
+        weights.located(card)
+    ready = [card for card in cards if weights.status(card).state == "ready"]
+    try:
+        count = warm(ready, engine(), options.preset, Progress())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped; what was computed is kept.") from None
+    _clear_progress()
+    titles = ", ".join(card.title for card in ready)
+    print(f"The page shows {count} views of {titles} at once; it took {duration(time.monotonic() - started)}.")
+
+
+# -- bench ---------------------------------------------------------------------------------------------------------
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .bench import benchmark, machine, table
+
+    run = benchmark(options.name)
+    card: Card = MODELS[options.model]
+    file = Path(options.json) if options.json is not None else None
+    if file is not None:
+        _check_file(file)
+    _fetch(card)
+    result = {**run(card.name), "machine": machine.machine()}
+    if file is not None:
+        write_folder(file.absolute().parent, {file.name: json.dumps(result, indent=2).encode()})
+    print(table.table(result))
+
+
+def _check_file(file: Path) -> None:
+    """Refuses before anything is measured where the result could not be written."""
+    if not file.name or file.is_dir():
+        raise XaiError(f"--json {file} is a folder; name a file, such as --json result.json.")
+    _check_out(file.absolute().parent, "--json")
 
 
 # -- progress ------------------------------------------------------------------------------------------------------

@@ -33,8 +33,12 @@ class Settings(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.")
     threads: int = Field(0, ge=0, description="CPU threads of a computing process; 0 means one per core.")
     batch: int = Field(0, ge=0, description="Images per pass; 0 means 8 on a CPU and 64 on a GPU.")
-    engine: Literal["inline", "local"] = Field(
-        "local", description="Where the dashboard computes: local is a worker process, inline its own process."
+    engine: Literal["inline", "local", "ray"] = Field(
+        "local",
+        description="Where the dashboard computes: local is a worker process, inline its own process, ray Ray actors.",
+    )
+    ray_actors: int = Field(
+        0, ge=0, description="Ray actors that compute; 0 means one per GPU, or where there is none one per CPU core."
     )
     queue: int = Field(500, ge=1, description="Requests that may wait at once; more are refused with a sentence.")
     models_mb: int = Field(4000, ge=1, description="Megabytes of networks that a computing process keeps loaded.")
@@ -65,10 +69,14 @@ class Settings(BaseModel):
         return self.data / "weights"
 
     @property
+    def cpu_cores(self) -> int:
+        """CPU cores that this process may use."""
+        return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
+
+    @property
     def cpu_threads(self) -> int:
         """Threads of a computing process; one per core that it may use where the setting names no number."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return self.threads or cores or 1
+        return self.threads or self.cpu_cores
 
     @property
     def model_folders(self) -> list[Path]:

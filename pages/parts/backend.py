@@ -7,25 +7,23 @@ import uuid
 
 import streamlit as st
 
+from pages.parts.pace import Pace
 from xai_core import settings
 from xai_core.classifiers import weights
+from xai_core.engine import warming
+from xai_core.engine.choice import chosen_engine
 from xai_core.engine.jobs import Engine
 from xai_core.images import galleries
 
 DEFAULT_MODEL = "efficientnet_lite0"
 """The model that every machine has: its weights come with a package."""
+DEFAULT_PRESET = "quick"
 
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """The engine that `XAI_ENGINE` names, started on first use."""
-    if settings.current().engine == "inline":
-        from xai_core.engine.inline import InlineEngine
-
-        return InlineEngine()
-    from xai_core.engine.local import LocalEngine
-
-    return LocalEngine(warm=[DEFAULT_MODEL])
+    return chosen_engine(warm=[DEFAULT_MODEL])
 
 
 @st.cache_resource(show_spinner=False)
@@ -36,12 +34,20 @@ def downloads() -> weights.Downloads:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
-    """Starts the engine, decodes the background pictures, and takes everything imported so far off the collector."""
-    engine()
+    """Starts the engine and the computing of what is shown first, decodes the background pictures, and takes
+    everything imported so far off the collector."""
+    if settings.current().engine != "inline":  # which would compute before the page is shown
+        warming.in_background(engine(), DEFAULT_MODEL, DEFAULT_PRESET)
     for picture in galleries.background("photos"):
         _ = picture.digest
     gc.collect()
     gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def pace() -> Pace:
+    """How often the sessions of this process ask for news."""
+    return Pace()
 
 
 def session() -> str:

@@ -1,4 +1,7 @@
-"""Our own browser components: plain scripts and styles from `assets/`, registered once per process."""
+"""Our own browser components: plain scripts and styles from `assets/`, registered once per process.
+
+Their data goes as bytes of JSON: Streamlit would encode a dictionary twice, slowly, and hash it, at every run.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import streamlit as st
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -34,7 +38,7 @@ def gallery(items: list[dict[str, str]], label: str, key: str) -> str:
     if chosen not in ids:
         chosen = ids[0]
     result = _component("gallery")(
-        data={"items": items, "label": label, "selected": chosen},
+        data=orjson.dumps({"items": items, "label": label, "selected": chosen}),
         default={"selected": chosen},
         key=key,
         on_selected_change=lambda: None,
@@ -44,5 +48,5 @@ def gallery(items: list[dict[str, str]], label: str, key: str) -> str:
 
 def grid(data: dict[str, Any], key: str) -> int | None:
     """The grid of maps; returns the index of a class that was clicked to be explained, once."""
-    result = _component("grid")(data=data, key=key, on_target_change=lambda: None)
+    result = _component("grid")(data=orjson.dumps(data), key=key, on_target_change=lambda: None)
     return None if result.target is None else int(result.target)

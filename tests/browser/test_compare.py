@@ -145,7 +145,7 @@ def test_a_broken_upload_is_answered_with_a_sentence(page: Page) -> None:
     expect(page.get_by_text("It goes to this server and nowhere else")).to_be_visible(timeout=LONG)
     upload = page.locator("[data-testid=stFileUploader] input").first
     upload.set_input_files({"name": "owl.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0 no picture"})
-    expect(page.get_by_text("owl.jpg is not a picture that can be read")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("owl.jpg is damaged or cut off")).to_be_visible(timeout=LONG)
     expect(page.get_by_text("Choose a picture on the left to begin")).to_be_visible()
 
 

@@ -463,3 +463,13 @@ def test_whatever_happens_nothing_runs_twice_and_all_that_is_wanted_is_computed(
     for session in wanted:
         assert set(poll(session).values()) <= {"done"}
     assert board.waiting() == []
+
+
+def test_a_session_in_the_background_waits_until_nobody_else_does() -> None:
+    board = Board(100)
+    board.want("study", asks("abc"), nothing, background=True)
+    board.want("user", asks("xy"), nothing)
+    assert run_all(board) == "xyabc"
+    board.want("study", asks("pq"), nothing, background=True)
+    board.want("user", asks("q"), nothing)
+    assert run_all(board) == "qp", "what both want comes in the user's turn, and once"

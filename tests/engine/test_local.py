@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,15 +22,25 @@ from xai_core.engine.local import LocalEngine
 from xai_core.engine.packing import Result
 from xai_core.engine.requests import Explain, Request
 from xai_core.registry import Parameters
-from xai_core.types import Cancelled, Mask, Prediction, SaliencyMap, Score, XaiError
+from xai_core.types import Cancelled, Mask, Prediction, SaliencyMap, XaiError
 
 from ..checks import is_sentence
 from ..conftest import ROOT, write_tiny_card
 from .asking import explain, predict, score, write_observed_card
+from .following import (
+    SECONDS,
+    alone,
+    environment_of,
+    eventually,
+    identical,
+    is_running,
+    poll,
+    settings_of,
+    settled,
+    slow,
+    underway,
+)
 from .networks import calls
-
-SECONDS = 60.0
-"""Longest wait for anything: a worker starts in about five seconds on an idle machine."""
 
 
 @dataclass
@@ -48,24 +58,6 @@ class Bench:
     def files(self) -> set[str]:
         """Keys of all results on disk."""
         return {path.name for path in (self.folder / "data" / "cache" / "results").glob("??/*")}
-
-
-def settings_of(folder: Path) -> dict[str, str]:
-    """The settings under which this file's engines work."""
-    return {
-        "XAI_DATA": str(folder / "data"),
-        "XAI_MODELS_DIR": str(folder / "models"),
-        "XAI_DEVICE": "cpu",
-        "XAI_THREADS": "1",
-        "XAI_BATCH": "2",
-        "XAI_LOG_LEVEL": "error",
-    }
-
-
-def environment_of(folder: Path, **changes: str) -> dict[str, str]:
-    """A worker's environment."""
-    others = {key: value for key, value in os.environ.items() if not key.startswith("XAI_")}
-    return {**others, **settings_of(folder), **changes}
 
 
 @pytest.fixture(scope="module")
@@ -93,31 +85,6 @@ def settings_of_the_bench(isolated: None, bench: Bench, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, value)
 
 
-def poll(engine: LocalEngine, session: str, requests: list[Request], until: Callable[[list[Job]], bool]) -> list[Job]:
-    """Polls as a page does, until it is so."""
-    end = time.monotonic() + SECONDS
-    while True:
-        jobs = engine.want(session, requests)
-        if until(jobs):
-            return jobs
-        assert time.monotonic() < end, [(job.request.title, job.state, job.done, job.error) for job in jobs]
-        engine.wait(session, 0.5)
-
-
-def settled(jobs: list[Job]) -> bool:
-    return not any(job.pending for job in jobs)
-
-
-def underway(jobs: list[Job]) -> bool:
-    """Whether the first one is being computed."""
-    return jobs[0].state == "running" and jobs[0].done > 0
-
-
-def slow(seed: int, samples: int = 60, model: str = "slow") -> Request:
-    """A map that takes 0.05 s a batch of two, or 0.6 s by the model "slower"."""
-    return explain("lime", model=model, seed=seed, samples=samples)
-
-
 def interrupted(engine: LocalEngine, session: str, request: Request) -> None:
     """Cancels a request that is computed by the model "slower" and takes it up again before the worker has answered.
 
@@ -128,39 +95,6 @@ def interrupted(engine: LocalEngine, session: str, request: Request) -> None:
     time.sleep(0.1)  # the cancel is on its way; the batch takes longer
     engine.retry(session)
     poll(engine, session, [request], lambda jobs: jobs[0].state == "running" and 0 < jobs[0].done < 4)
-
-
-def identical(first: Result, second: Result) -> bool:
-    """Whether two maps, or two scores, or two predictions are equal bit by bit."""
-    if isinstance(first, SaliencyMap) and isinstance(second, SaliencyMap):
-        errors = [None if one.errors is None else one.errors.tobytes() for one in (first, second)]
-        return first.values.tobytes() == second.values.tobytes() and errors[0] == errors[1]
-    if isinstance(first, Score) and isinstance(second, Score):
-        return np.array_equal(list(first.values.values()), list(second.values.values()), equal_nan=True)
-    assert isinstance(first, Prediction) and isinstance(second, Prediction)
-    return first.probabilities.tobytes() == second.probabilities.tobytes()
-
-
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InlineEngine:
-    """An engine in this process, with the same settings and a cache of its own."""
-    monkeypatch.setenv("XAI_DATA", str(tmp_path / "alone"))
-    return InlineEngine()
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is alive, and not only waiting for its parent to hear of its end."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def eventually(so: Callable[[], bool]) -> bool:
-    """Whether it becomes so in a while."""
-    end = time.monotonic() + SECONDS
-    while not so() and time.monotonic() < end:
-        time.sleep(0.05)
-    return so()
 
 
 def test_results_are_the_bits_that_the_engine_in_this_process_computes(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests import networks, toys
 from xai_core.explainers.gradient import SmoothGrad
-from xai_core.explainers.lime import Lime, kernel_weights, weighted_ridge
+from xai_core.explainers.lime import AssistedRidge, Lime, kernel_weights, weighted_ridge
 from xai_core.explainers.sampling import (
     RunningMean,
     StratifiedMean,
@@ -56,21 +56,29 @@ def test_every_single_row_is_as_random_as_an_independent_one(count: int) -> None
     assert np.abs(patterns - 1 / 16).max() < 4.5 * np.sqrt(1 / 16 / len(draws))
 
 
-def additive(keep: np.ndarray, random: np.random.Generator, mixed: float) -> np.ndarray:
-    """Scores of an additive model with pairs of superpixels that work together."""
-    weights, together = random.normal(size=keep.shape[1]), random.normal(size=(keep.shape[1],) * 2)
-    return np.asarray(keep @ weights + mixed * np.einsum("ns,st,nt->n", keep, together, keep) / keep.shape[1])
+def probabilities(keep: np.ndarray) -> np.ndarray:
+    """What a network may say: a sigmoid of a sum, with pairs and triples of superpixels that work together."""
+    random = np.random.default_rng(0)
+    features = keep.shape[1]
+    signs = 2.0 * keep - 1
+    total = signs @ random.normal(size=features) / np.sqrt(features)
+    total += np.einsum("ns,st,nt->n", signs, random.normal(size=(features, features)), signs) / features / 2
+    for _ in range(30):
+        total += random.normal() * signs[:, random.permutation(features)[:3]].prod(axis=1) / 20
+    return np.asarray(1 / (1 + np.exp(1.5 - 2 * total)))
 
 
 def lime_weights(sampling: str, seed: int, count: int = 256, features: int = 30) -> tuple[np.ndarray, np.ndarray]:
     keep = Lime(samples=count, sampling=sampling)._masks(features, np.random.default_rng(seed))
-    y = additive(keep, np.random.default_rng(0), 1.0)
-    return weighted_ridge(keep, y, kernel_weights(keep, 0.25), 1e-6, group=2 if sampling == "balanced" else 1)
+    y = probabilities(keep)
+    if sampling == "plain":
+        return weighted_ridge(keep, y, kernel_weights(keep, 0.25), 1e-6)
+    return AssistedRidge(features, 0.25, np.random.default_rng(9))(keep, y, kernel_weights(keep, 0.25), 1e-6)
 
 
-def test_balanced_masks_make_the_weights_much_surer_and_have_the_same_mean() -> None:
+def test_balanced_masks_make_the_weights_surer_and_have_the_same_mean() -> None:
     plain, balanced = (np.stack([lime_weights(one, seed)[0] for seed in range(60)]) for one in ("plain", "balanced"))
-    assert (plain.var(axis=0) / balanced.var(axis=0)).mean() > 3
+    assert (plain.var(axis=0) / balanced.var(axis=0)).mean() > 1.4
     z = (plain.mean(axis=0) - balanced.mean(axis=0)) / np.sqrt(plain.var(axis=0) / 60 + balanced.var(axis=0) / 60)
     assert np.sqrt((z**2).mean()) < 1.5
 
@@ -81,6 +89,23 @@ def test_limes_standard_errors_are_not_too_small_and_not_far_too_large(sampling:
     real = np.stack([weights for weights, _ in found]).std(axis=0, ddof=1)
     told = np.sqrt(np.mean([errors**2 for _, errors in found], axis=0))
     assert 0.8 < np.mean(told / real) < 2
+
+
+@pytest.mark.parametrize("features", [3, 30])
+def test_with_all_samples_a_surrogate_changes_nothing_whatever_it_is(features: int) -> None:
+    """Many samples: lime's own fit and the assisted one have the same limit, also where the surrogate is wrong."""
+    keep = independent_masks(20000, features, np.random.default_rng(1))
+    y, weights = 1 - probabilities(keep) ** 2, kernel_weights(keep, 0.25)
+    own, errors = weighted_ridge(keep, y, weights, 1.0)
+    assisted, _ = AssistedRidge(features, 0.25, np.random.default_rng(9))(keep, y, weights, 1.0)
+    assert np.abs(own - assisted).max() < 3 * errors.max()
+
+
+@pytest.mark.parametrize("y", [np.zeros(64), np.ones(64), np.full(64, 0.3), np.tile([0.0, 1.0], 32)])
+def test_probabilities_without_any_pattern_give_finite_weights(y: np.ndarray) -> None:
+    keep = balanced_masks(64, 12, np.random.default_rng(0))
+    for values in AssistedRidge(12, 0.25, np.random.default_rng(9))(keep, y, kernel_weights(keep, 0.25), 1.0):
+        assert np.isfinite(values).all() and np.abs(values).max() < 1
 
 
 # -- points -----------------------------------------------------------------------------------------------------------

@@ -194,3 +194,21 @@ raise SystemExit(f"imported: {{heavy}}" if heavy else 0)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_background_that_is_not_here_fails_its_own_map_only(page: AppTest) -> None:
+    page.run()
+    page.selectbox(key="shap.background.quick").set_value("imagenet50").run()
+    assert any("imagenet50" in error.value for error in page.error)
+    assert not page.exception
+    assert "ROAD curves" in texts(page)
+
+
+def test_the_smallest_value_of_every_number_widget_is_accepted(page: AppTest) -> None:
+    page.run()
+    numbers = [widget for widget in page.number_input if widget.min is not None and widget.key != "seed"]
+    assert len(numbers) > 8
+    for widget in numbers:
+        widget.set_value(widget.min)
+    page.run()
+    assert not page.exception and not page.error

@@ -39,6 +39,12 @@ class Variant:
         return f"{title} · {self.label}" if self.label else title
 
 
+AHEAD = 64
+"""Requests that `compute` declares at once, so that several workers have something to do."""
+
+DEFAULT_METHODS = ("gradcam", "shap", "lime", "smoothgrad")
+"""The methods that a page compares until somebody chooses others."""
+
 Place = tuple[str, str, int]
 """Model, variant and target."""
 
@@ -135,6 +141,12 @@ def scores_for(
     return {name: SCORES[name].make((values or {}).get(name), preset) for name in dict.fromkeys(chosen)}
 
 
+def default_comparison(picture: Picture, cards: Sequence[Card], preset: str = "quick") -> Comparison:
+    """What a page shows of a picture until somebody chooses something: four methods, the baselines, every score."""
+    variants = [Variant(name, METHODS[name].make({}, preset)) for name in DEFAULT_METHODS]
+    return Comparison(picture, cards, variants, scores=scores_for(["full"], preset))
+
+
 @dataclass(eq=False)
 class Outcome:
     """What has been computed of a comparison so far, by model name, variant name and score name."""
@@ -149,7 +161,7 @@ class Outcome:
 
 
 def compute(comparison: Comparison, engine: Engine, progress: Callable[[str, float], None]) -> Outcome:
-    """Computes all of a comparison, one request after the other; for the command line.
+    """Computes all of a comparison, in order; for the command line. An engine in the background may be ahead.
 
     `progress(what, fraction)` is told what is computed now, and how much of all passes is done. Raises `XaiError`.
     """
@@ -161,20 +173,47 @@ def compute(comparison: Comparison, engine: Engine, progress: Callable[[str, flo
     )
     total = max(len(comparison.cards) * (2 + per_model), 1)
     done = 0
+    upcoming: list[Request] = []
+    session = f"comparison {id(comparison)}"
+
+    def declare() -> None:
+        if engine.in_background:
+            engine.want(session, upcoming[:AHEAD])
 
     def result(request: Request, what: str) -> Result:
         nonlocal done
+
+        def follow(now: int, _: int) -> None:
+            declare()  # again and again: a session that does not ask is gone
+            progress(what, min((done + now) / total, 1.0))
+
         progress(what, done / total)
-        answer = engine.result(request, lambda now, _: progress(what, min((done + now) / total, 1.0)))
+        answer = engine.result(request, follow)
         done += request.cost.total
+        del upcoming[:1]
         return answer
 
+    try:
+        _collect(outcome, result, upcoming)
+    finally:
+        upcoming.clear()
+        declare()
+    return outcome
+
+
+def _collect(outcome: Outcome, result: Callable[[Request, str], Result], upcoming: list[Request]) -> None:
+    """Fills the outcome; `upcoming` gets, before a model's maps and scores, all of these in their order."""
+    comparison = outcome.comparison
+    shown = [*comparison.variants, *comparison.shown_baselines]
     for card in comparison.cards:
         clean = cast(Prediction, result(comparison.clean_prediction(card), f"{card.title}: prediction"))
         seen = cast(Prediction, result(comparison.prediction(card), f"{card.title}: prediction"))
         outcome.clean[card.name], outcome.predictions[card.name] = clean, seen
         chosen = comparison.checked_target(card)
         target = outcome.targets[card.name] = clean.top if chosen is None else chosen
+        for variant in shown:
+            own = [comparison.explanation(card, variant, target)] if variant in comparison.variants else []
+            upcoming += [*own, *comparison.evaluations(card, variant, target).values()]
         for variant in shown:
             what = f"{card.title}: {variant.title}"
             if variant in comparison.variants:
@@ -183,4 +222,3 @@ def compute(comparison: Comparison, engine: Engine, progress: Callable[[str, flo
             for name, evaluation in comparison.evaluations(card, variant, target).items():
                 what = f"{card.title}: {SCORES[name].title} of {variant.title}"
                 outcome.scores[card.name, variant.name, name] = cast(Score, result(evaluation, what))
-    return outcome

@@ -30,6 +30,7 @@ from .cache import Cache
 from .packing import Result
 from .requests import Evaluate, Explain, GivenMap, Input, Predict, Profile, Request
 from .run import EngineRun, Watch
+from .tuning import Batches
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,6 @@ class Executor:
         self.device = choose_device()
         keep_freed_memory()
         self.cache = cache or Cache.from_settings()
-        self._batch = now.batch or (8 if self.device.type == "cpu" else 64)
         self._models: OrderedDict[str, Classifier] = OrderedDict()
         self._models_limit = now.models_mb * settings.MEGABYTE
         self._pictures: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
@@ -76,10 +76,17 @@ class Executor:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+        self._batch = now.batch
+        self.batches = Batches(self.device, self._machine)
 
     @property
     def profile(self) -> Profile:
-        """What results are bit-equal within."""
+        """What results are bit-equal within; `batches` are those of models for which another size was measured."""
+        batches = {} if self._batch else {"batches": self.batches.known}
+        return {**self._machine, "batch": self._batch or self.batches.default, **batches}
+
+    @property
+    def _machine(self) -> Profile:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         return {
             "device": name,
@@ -87,7 +94,6 @@ class Executor:
             "threads": torch.get_num_threads() if self.device.type == "cpu" else 0,
             "memory_format": "channels_last",
             "folded": True,
-            "batch": self._batch,
             "torch": str(torch.__version__),
         }
 
@@ -97,6 +103,7 @@ class Executor:
         Raises `XaiError` with a sentence, and `Cancelled` between two batches when `watch` says so.
         """
         watch = watch or Watch()
+        self._measure_batch(request)
         key = request.key(self.profile)
         result = self.cache.get(key)
         if result is None:
@@ -126,6 +133,20 @@ class Executor:
             self._drop(next(iter(self._models)))
         return known
 
+    def _measure_batch(self, request: Request) -> None:
+        """Before the first key of a model on a GPU: the batch size is part of it."""
+        if self.device.type != "cpu" and not self._batch and request.input.card not in self.batches.known:
+            self.batches.of(self.classifier(request.input.model))
+
+    def _batch_of(self, classifier: Classifier) -> int:
+        known = self._batch or self.batches.of(classifier)
+        if 0 < classifier.batch < known:  # memory was short
+            self.batches.remember(classifier, classifier.batch)
+        return min(classifier.batch or known, known)
+
+    def _profile_of(self, run: EngineRun) -> Profile:
+        return {**self._machine, "batch": run.batch}
+
     def _drop(self, name: str) -> None:
         self._models.pop(name, None)
         for held in [held for held in self._pictures if held[0] == name]:
@@ -140,7 +161,7 @@ class Executor:
             raise XaiError(f"The model {given.model} has changed since it was chosen; choose it again.")
         corrupted = chain.apply(given.frame, given.corruptions, given.seed)
         pictures = lambda name: self._background(name, classifier)  # noqa: E731
-        batch = classifier.batch or self._batch
+        batch = self._batch_of(classifier)
         return EngineRun(classifier, corrupted.pixels, target, seed, batch, expected, pictures, watch)
 
     def _background(self, name: str, classifier: Classifier) -> torch.Tensor:
@@ -163,7 +184,7 @@ class Executor:
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
-            profile={**self.profile, "batch": run.batch},
+            profile=self._profile_of(run),
         )
 
     def _explain(self, request: Explain, key: str, watch: Watch) -> SaliencyMap:
@@ -188,7 +209,7 @@ class Executor:
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
-            profile={**self.profile, "batch": run.batch},
+            profile=self._profile_of(run),
         )
 
     def _checked_target(self, request: Explain | GivenMap) -> int:
@@ -227,7 +248,7 @@ class Executor:
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
-            profile={**self.profile, "batch": run.batch},
+            profile=self._profile_of(run),
         )
 
     def _map_of(self, subject: Explain | GivenMap, watch: Watch) -> Floats:
@@ -249,7 +270,7 @@ class Executor:
             try:
                 classifier = self.classifier(name)
                 size = classifier.card.preprocess.crop
-                x = torch.zeros(self._batch, 3, size, size, device=self.device)
+                x = torch.zeros(self._batch_of(classifier), 3, size, size, device=self.device)
                 classifier.logits(x)
                 classifier.gradients(x, 0)
             except XaiError as error:

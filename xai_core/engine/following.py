@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ..classifiers.cards import Card
-from ..types import Prediction, SaliencyMap, Score
+from ..types import Prediction, SaliencyMap, Score, XaiError
 from .comparison import Comparison, Outcome
 from .jobs import Engine, Job
 from .requests import Request
@@ -50,12 +50,14 @@ class Standing:
         return next((job for job in self.jobs.values() if job.state == "running"), None)
 
 
-def follow(comparison: Comparison, engine: Engine, session: str, patience: float = 0.3) -> Standing:
+def follow(
+    comparison: Comparison, engine: Engine, session: str, patience: float = 0.3, background: bool = False
+) -> Standing:
     """Declares all that the comparison needs and tells how it stands.
 
     Predictions come first, because the default target is the top class; when they are not there yet, this waits for
     them up to `patience` seconds, so that the maps are asked for at once. Then come maps, then scores, cheap ones
-    first. Raises `XaiError` when the comparison cannot be computed at all.
+    first. `background` as in `Engine.want`. Raises `XaiError` when the comparison cannot be computed at all.
     """
     until = time.monotonic() + patience
     clean: dict[str, Prediction] = {}
@@ -66,7 +68,9 @@ def follow(comparison: Comparison, engine: Engine, session: str, patience: float
                 if known is not None:
                     clean[card.name] = cast(Prediction, known)
         places = _places(comparison, clean)
-        jobs = dict(zip(places, engine.want(session, list(places.values())), strict=True))
+        refused = _refused(places)
+        wanted = {place: request for place, request in places.items() if place not in refused}
+        jobs = refused | dict(zip(wanted, engine.want(session, list(wanted.values()), background), strict=True))
         found = {card.name: jobs["clean", card.name].result for card in comparison.cards}
         news = {name: cast(Prediction, result) for name, result in found.items() if result and name not in clean}
         clean.update(news)
@@ -75,6 +79,19 @@ def follow(comparison: Comparison, engine: Engine, session: str, patience: float
             return Standing(_outcome(comparison, clean, jobs), jobs)
         if not news:
             engine.wait(session, max(until - time.monotonic(), 0))
+
+
+def _refused(places: dict[Place, Request]) -> dict[Place, Job]:
+    """The maps and scores that cannot even be asked for, such as those against a background that is not here."""
+    refused = {}
+    for place, request in places.items():
+        try:
+            _ = request.digest
+        except XaiError as error:
+            if place[0] not in ("map", "score"):
+                raise
+            refused[place] = Job(request, "failed", error=str(error))
+    return refused
 
 
 def _target(comparison: Comparison, card: Card, clean: dict[str, Prediction]) -> int | None:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 class InlineEngine:
     """Implements `Engine`: `want` computes all that is wanted before it returns."""
 
+    in_background = False
+
     def __init__(self, executor: Executor | None = None):
         self.executor = executor or Executor()
         self._lock = threading.Lock()
@@ -27,7 +29,7 @@ class InlineEngine:
     def profile(self) -> Profile:
         return self.executor.profile
 
-    def want(self, session: str, requests: Sequence[Request]) -> list[Job]:
+    def want(self, session: str, requests: Sequence[Request], background: bool = False) -> list[Job]:
         return [self._job(request) for request in requests]
 
     def _job(self, request: Request) -> Job:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -54,8 +54,14 @@ class Engine(Protocol):
     def profile(self) -> Profile | None:
         """What results are bit-equal within, once whoever computes is ready."""
 
-    def want(self, session: str, requests: Sequence[Request]) -> list[Job]:
+    @property
+    def in_background(self) -> bool:
+        """Whether `want` returns at once, while others compute."""
+
+    def want(self, session: str, requests: Sequence[Request], background: bool = False) -> list[Job]:
         """Declares all that a session wants now, and returns how each request stands, in the same order.
+
+        Of a `background` session a request is only begun when nobody else waits: studies, warming up.
 
         What the session wanted before and does not want now is cancelled unless somebody else wants it. Calling it
         again with the same requests is how one polls. Never waits for a computation.
@@ -97,6 +103,8 @@ class Task:
     request: Request
     number: int = 0
     """Names the run that computes it now."""
+    makes: frozenset[str] = frozenset()
+    """Digests of all that this run computes: its own, and those of the maps that were not there before it."""
     waiting: set[str] = field(default_factory=set)
     """Sessions that still wait for it."""
     state: State = "waiting"
@@ -111,6 +119,11 @@ class Task:
     @property
     def total(self) -> int:
         return max(self.request.cost.total, self.done)
+
+    def begin(self, number: int, missing: Iterable[str]) -> None:
+        """A worker computes it from now on; `missing` are digests of what has to be computed on the way."""
+        self.number, self.makes = number, frozenset([self.request.digest, *missing])
+        self.state, self.started, self.done, self.partial = "running", time.monotonic(), 0, None
 
     def job(self, cancelled: bool = False) -> Job:
         """A snapshot for one session."""
@@ -130,12 +143,14 @@ class Session:
     cancelled: set[str] = field(default_factory=set)
     seen: float = 0.0
     changed: bool = False
+    background: bool = False
 
 
 class Board:
     """Sessions, their tasks, and whose turn it is. Not thread-safe: the engine that owns it holds a lock.
 
-    Sessions take turns; within a session the order of `want` counts. Equal requests share one task.
+    Sessions take turns, those in the background last; within a session the order of `want` counts. Equal requests share one task. Several tasks may
+    run at once, but none that needs what another one is computing now.
     """
 
     def __init__(self, limit: int):
@@ -143,9 +158,16 @@ class Board:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._tasks: dict[str, Task] = {}
 
-    def want(self, name: str, requests: Sequence[Request], known: Callable[[Request], Result | None]) -> list[Task]:
+    def want(
+        self,
+        name: str,
+        requests: Sequence[Request],
+        known: Callable[[Request], Result | None],
+        background: bool = False,
+    ) -> list[Task]:
         """The tasks of these requests; `known` gives results that are there already."""
         session = self._sessions.setdefault(name, Session())
+        session.background = background
         session.seen = time.monotonic()
         before = session.tasks
         session.tasks = OrderedDict()
@@ -205,9 +227,11 @@ class Board:
     def next(self) -> Task | None:
         """The task to compute now; the session it is for goes to the end of the line."""
         self._drop_gone_sessions()
-        for name, session in list(self._sessions.items()):
+        made = {digest for task in self._tasks.values() if task.state == "running" for digest in task.makes}
+        in_turn = sorted(self._sessions.items(), key=lambda item: item[1].background)
+        for name, session in in_turn:
             for digest, task in session.tasks.items():
-                if task.state == "waiting" and digest not in session.cancelled:
+                if task.state == "waiting" and digest not in session.cancelled and not _uses(task, made):
                     self._sessions.move_to_end(name)
                     return task
         return None
@@ -250,6 +274,11 @@ class Board:
                 task.waiting.discard(name)
         if gone:
             self._forget_unwanted()
+
+
+def _uses(task: Task, made: set[str]) -> bool:
+    """Whether the task needs one of these results."""
+    return task.request.digest in made or any(need.digest in made for need in task.request.needs)
 
 
 def summary(jobs: Sequence[Job]) -> dict[str, Any]:

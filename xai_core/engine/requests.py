@@ -11,12 +11,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from ..classifiers import weights
 from ..classifiers.cards import Card
 from ..corruptions.chain import Step, chain
-from ..images.geometry import mask_frame, picture_frame
+from ..images.geometry import Preprocess, mask_frame, picture_frame
 from ..registry import METHODS, SCORES, Parameters
 from ..types import Bools, Cost, Floats, Mask, Picture, Pixels, XaiError, array_digest, digest_of, frozen
 
@@ -42,14 +43,32 @@ class Request:
         """What people call it."""
         raise NotImplementedError
 
+    @property
+    def needs(self) -> tuple[Request, ...]:
+        """Requests whose results are computed on the way where they are not there yet."""
+        return ()
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the description: equal requests have equal digests."""
         return digest_of(json.dumps(self.description, sort_keys=True))
 
     def key(self, profile: Profile) -> str:
-        """SHA-256 of the description under an execution profile: the name of the result."""
-        return digest_of(self.digest, json.dumps(dict(profile), sort_keys=True))
+        """SHA-256 of the description under an execution profile: the name of the result.
+
+        Of the profile's `batches` only that of the own model counts, in place of `batch`.
+        """
+        own = dict(profile)
+        measured = own.pop("batches", {}).get(self.input.card)
+        if measured is not None:
+            own["batch"] = measured
+        return digest_of(self.digest, json.dumps(own, sort_keys=True))
+
+    if TYPE_CHECKING:  # at run time it would be the default of the field in the classes below
+
+        @property
+        def input(self) -> Input:
+            """The picture as the model sees it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +102,19 @@ class Input:
 
 def prepare_input(picture: Picture, card: Card, corruptions: tuple[Step, ...] = (), seed: int = 0) -> Input:
     """The input for a picture, a model and a chain of corruptions; raises `XaiError` when the weights are not here."""
-    frame = frozen(picture_frame(picture.pixels, card.preprocess))
-    return Input(picture.digest, card.name, card.digest(weights.digest(card)), frame, chain(corruptions), seed)
+    digest = card.digest(weights.digest(card))
+    return Input(picture.digest, card.name, digest, _frame(picture, card.preprocess), chain(corruptions), seed)
+
+
+_frames: WeakKeyDictionary[Picture, dict[Preprocess, Pixels]] = WeakKeyDictionary()
+"""Frames that were cut from pictures still in use: a page asks for the same ones with every click."""
+
+
+def _frame(picture: Picture, preprocess: Preprocess) -> Pixels:
+    known = _frames.setdefault(picture, {})
+    if preprocess not in known:
+        known[preprocess] = frozen(picture_frame(picture.pixels, preprocess))
+    return known[preprocess]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +210,10 @@ class Evaluate(Request):
     @property
     def input(self) -> Input:
         return self.subject.input
+
+    @property
+    def needs(self) -> tuple[Request, ...]:
+        return (self.subject,) if isinstance(self.subject, Explain) else ()
 
     @property
     def description(self) -> dict[str, Any]:

@@ -91,9 +91,7 @@ class EngineRun:
     def tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.as_tensor(values, device=self._classifier.device)
 
-    def _batches(
-        self, count: int, compute: Callable[[int, int], torch.Tensor]
-    ) -> Iterator[tuple[slice, torch.Tensor]]:
+    def _batches(self, count: int, compute: Callable[[int, int], torch.Tensor]) -> Iterator[tuple[slice, torch.Tensor]]:
         """`compute(start, stop)` for one batch after the other; a batch that does not fit into memory is halved."""
         start = 0
         while start < count:
@@ -103,7 +101,7 @@ class EngineRun:
             try:
                 values = compute(rows.start, rows.stop)
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             if values is None:  # only here is the memory of what failed free again
                 self._halve(rows.stop - rows.start)
@@ -170,6 +168,6 @@ class EngineRun:
         self._watch.partial(np.asarray(values(), dtype=np.float32), signed)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether a device or the system had no memory; on a CPU torch says so in words only."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,12 +1,18 @@
-"""The worker process: owns the device, the models and every hook, and computes one request after the other.
+"""The worker: owns the device, the models and every hook of its process, and computes one request after the other.
 
-Started by `LocalEngine` as `python -m xai_core.engine.worker FD [MODEL...]`, with one end of a pipe as FD. It ends
-when the other end is closed.
+Started by `LocalEngine` as `python -m xai_core.engine.worker FD [MODEL...]`, with one end of a pipe as FD; it ends when
+the other end is closed. A Ray actor (`actor.py`) has one too.
+
+It hears ("run", number, request, packed results that the request needs, batch sizes in force), ("cancel", number) and
+("stop",). It says ("ready", profile) or ("unfit", sentence), ("profile", profile) when a batch size has changed, and
+of a run ("progress", number, passes), ("partial", number, values, signed) and one of ("done", number, packed result),
+("cancelled", number) and ("failed", number, sentence).
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import queue
@@ -15,7 +21,7 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 from .. import settings
 from ..types import Cancelled, XaiError
@@ -27,12 +33,26 @@ PROGRESS_SECONDS = 0.05
 """Least time between two progress messages."""
 
 
-class Worker:
-    """Hears on one thread, computes on the main one."""
+class Channel(Protocol):
+    """A way to whoever asks; both methods raise `OSError` when nobody is there any more."""
 
-    def __init__(self, connection: Connection[Any, Any]):
+    def recv(self) -> Any:
+        """Waits for the next order."""
+
+    def send(self, message: Any, /) -> None:
+        """Says something."""
+
+
+NICENESS = 5
+"""The dashboard comes first where both want the same core: a click is answered in half the time."""
+
+
+class Worker:
+    """Hears on one thread, computes on another."""
+
+    def __init__(self, connection: Channel):
         self._connection = connection
-        self._orders: queue.SimpleQueue[tuple[int, Any] | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._sending = threading.Lock()
         self._last_progress = 0.0
@@ -51,7 +71,7 @@ class Worker:
             while True:
                 kind, *rest = self._connection.recv()
                 if kind == "run":
-                    self._orders.put((rest[0], rest[1]))
+                    self._orders.put(tuple(rest))
                 elif kind == "cancel":
                     self._cancelled.add(rest[0])
                     log.info("request %d is cancelled at %d passes", rest[0], self._done)
@@ -77,13 +97,21 @@ class Worker:
                 self._orders.get(timeout=5)
             return
         executor.warm(warm)
-        self.send("ready", executor.profile)
-        from .packing import pack
+        profile = copy.deepcopy(executor.profile)
+        self.send("ready", profile)
+        from .packing import pack, unpack
 
         while (order := self._orders.get()) is not None:
-            number, request = order
+            number, request, brought, batches = order
             try:
+                executor.batches.known.update(batches)
+                for data in brought:
+                    needed = unpack(data)
+                    executor.cache.remember(needed.key, needed, len(data))
                 result = executor.compute(request, self._watch(number))
+                if executor.profile != profile:
+                    profile = copy.deepcopy(executor.profile)
+                    self.send("profile", profile)
                 self.send("done", number, pack(result))
             except Cancelled:
                 log.info("request %d has stopped at %d passes", number, self._done)
@@ -116,6 +144,8 @@ class Worker:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is for the dashboard, which then stops us
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     logging.basicConfig(level=settings.current().log_level.upper())
     worker = Worker(Connection(int(sys.argv[1])))
     threading.Thread(target=worker.listen, name="orders", daemon=True).start()
