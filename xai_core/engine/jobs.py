@@ -149,8 +149,8 @@ class Session:
 class Board:
     """Sessions, their tasks, and whose turn it is. Not thread-safe: the engine that owns it holds a lock.
 
-    Sessions take turns, those in the background last; within a session the order of `want` counts. Equal requests share one task. Several tasks may
-    run at once, but none that needs what another one is computing now.
+    Sessions take turns, those in the background last; within a session the order of `want` counts. Equal requests share
+    one task. Several tasks may run at once, but none that needs what another one is computing now.
     """
 
     def __init__(self, limit: int):

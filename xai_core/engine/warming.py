@@ -42,8 +42,8 @@ def warm(
 def in_background(engine: Engine, model: str, preset: str) -> threading.Thread:
     """Computes the first picture's default view on a thread, as a session of its own among the others.
 
-    It is computed while nobody else waits, and what a user asks for too is computed once. It ends when all is there, or with a line
-    in the log when that cannot be.
+    It is computed while nobody else waits, and what a user asks for too is computed once. It ends when all is there,
+    or with a line in the log when that cannot be.
     """
     thread = threading.Thread(target=_first_view, args=(engine, model, preset), name="warm-up", daemon=True)
     thread.start()
