@@ -30,7 +30,7 @@ class Example(Parameters):
     """Parameters of every kind."""
 
     samples: int = parameter(50, "How many.", unit="images", ge=1, le=1000, step=10)
-    level: float = parameter(0.5, "How much.", gt=0, lt=1)
+    level: float = parameter(0.5, "How much.", ge=0, le=1)
     grey: bool = parameter(False, "Without colours.")
     fill: Literal["mean", "black"] = parameter("mean", "What hidden pixels show.")
     layer: str = parameter("auto", "Where.")
@@ -206,7 +206,7 @@ def test_an_entry_without_parameters_says_so() -> None:
         ({"samples": 0}, ["example.samples=0", "1"]),
         ({"samples": "many"}, ["example.samples=many", "integer"]),
         ({"samples": 2.5}, ["example.samples=2.5", "integer"]),
-        ({"level": 1}, ["example.level=1", "less than 1"]),
+        ({"level": 1.5}, ["example.level=1.5", "less than or equal to 1"]),
         ({"fill": "pink"}, ["example.fill=pink", "mean", "black"]),
         ({"grey": "perhaps"}, ["example.grey=perhaps", "boolean"]),
     ],

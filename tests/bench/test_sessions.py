@@ -16,6 +16,7 @@ def tiny_dashboard(tiny_card, monkeypatch: pytest.MonkeyPatch) -> None:  # type:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_dashboard")
 def test_sessions_are_counted_and_their_maps_compared(capsys: pytest.CaptureFixture[str]) -> None:
     result = sessions.run("tiny", sessions=2, seconds=6, every=1.5)

@@ -229,7 +229,8 @@ def test_the_manifest_holds_the_keys_of_the_requests(told: tuple[Outcome, dict[s
 
 def test_the_manifest_holds_profile_passes_and_seconds(told: tuple[Outcome, dict[str, Any]]) -> None:
     _, manifest = told
-    assert manifest["profile"] == dict(InlineEngine().profile)
+    measured = {"batches"}  # of other models; this one's own is the profile's batch
+    assert manifest["profile"] == {k: v for k, v in InlineEngine().profile.items() if k not in measured}
     assert manifest["maps"]["tiny/smoothgrad"]["passes"] == {"forward": 3, "backward": 3}
     for facts in (*manifest["maps"].values(), *manifest["scores"].values()):
         assert facts["seconds"] >= 0
