@@ -104,6 +104,7 @@ class Tile {
       out[at] = red; out[at + 1] = green; out[at + 2] = blue; out[at + 3] = 255;
     }
     context.putImageData(result, 0, 0);
+    this.view.redrawn(); // the pointer may rest on a map that has just changed
   }
 
   // The map's value under relative picture coordinates, as text.
@@ -185,7 +186,7 @@ class Grid {
 
   pointAt(x, y) {
     this.at = [x, y];
-    const inside = x >= 0 && x < 1 && y >= 0 && y < 1;
+    const inside = (this.pointing = x >= 0 && x < 1 && y >= 0 && y < 1);
     const { scale } = this.zoom;
     for (const tile of this.tiles) {
       tile.element.classList.toggle("pointed", inside);
@@ -196,7 +197,12 @@ class Grid {
     }
   }
 
+  redrawn() {
+    if (this.pointing) this.pointAt(...this.at);
+  }
+
   leave() {
+    this.pointing = false;
     for (const tile of this.tiles) tile.element.classList.remove("pointed");
   }
 
