@@ -99,7 +99,7 @@ class AssistedRidge:
         return imagined + rest, errors
 
 
-IMAGINED = 16384
+IMAGINED = 4096
 """Masks that the surrogate is asked for."""
 
 
