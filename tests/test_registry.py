@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
 from typing import Any, Literal
@@ -229,3 +230,12 @@ def test_an_unknown_preset_gives_one_sentence_with_what_is_possible() -> None:
 def test_parameters_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Example().samples = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("bound", ["gt", "lt"])
+def test_bounds_that_a_widget_could_offer_but_not_accept_are_refused(bound: str) -> None:
+    class Open(Parameters):
+        level: float = parameter(0.5, "How much.", **{bound: 1})
+
+    with pytest.raises(TypeError, match="level"):
+        _ = dataclasses.replace(example(), parameters=Open).options

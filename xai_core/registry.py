@@ -126,6 +126,8 @@ def _option(name: str, info: Any) -> Option:
     extra = info.json_schema_extra or {}
     bounds: dict[str, Any] = {}
     for constraint in info.metadata:
+        if hasattr(constraint, "gt") or hasattr(constraint, "lt"):
+            raise TypeError(f"the bounds of {name} are excluded; use ge and le, which a widget can offer")
         for bound in ("ge", "le"):
             if hasattr(constraint, bound):
                 bounds[bound] = getattr(constraint, bound)

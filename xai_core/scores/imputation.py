@@ -19,7 +19,7 @@ from ..types import Bools, Floats, Pixels, XaiError, array_digest
 
 Doubles = npt.NDArray[np.float64]
 
-TOLERANCE = 5e-6
+TOLERANCE = 2e-6
 """So that the exact solution is less than 1e-5 away, a thousandth of the noise that ROAD adds."""
 KEPT = 128
 """Filled pictures that are kept: baselines and repeated maps ask for the same masks again. About 600 kB each."""
