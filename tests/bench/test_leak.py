@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+
 import pytest
 import torch
 
@@ -29,11 +31,12 @@ def test_a_hook_that_is_left_behind_is_counted() -> None:
 
 
 def test_memory_that_is_kept_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[bytearray] = []
+    kept: list[mmap.mmap] = []
     compute = Executor.compute
 
     def leaking(self, request, watch=None):  # type: ignore[no-untyped-def]
-        kept.append(bytearray(b"x" * 20_000_000))
+        kept.append(mmap.mmap(-1, 20_000_000))  # beside the heap, which may hold free memory of earlier tests
+        kept[-1].write(b"x" * 20_000_000)
         return compute(self, request, watch)
 
     monkeypatch.setattr(Executor, "compute", leaking)

@@ -17,10 +17,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few samples on both sides."""
     for module in (panel, samplers):
         monkeypatch.setattr(module, "note", lambda text: None)
-    changes = {"SHAP_SAMPLES": 12, "LIME_SAMPLES": 40, "SMOOTHGRAD_SAMPLES": 6}
-    for name, value in changes.items():
-        monkeypatch.setattr(panel, name, value)
-        monkeypatch.setattr(f"xai_core.bench.libraries.{name}", value)
     for method, count in (("shap", 12), ("lime", 40), ("smoothgrad", 6)):
         monkeypatch.setitem(panel.SETTINGS, method, {**panel.SETTINGS[method], "samples": count})
 

@@ -377,7 +377,7 @@ def test_the_gradient_at_a_layer_that_is_called_twice_is_not_lost() -> None:
 def fingerprint(model: Classifier) -> str:
     """A hash of both networks: tree, types, attributes, hooks, flags, gradients and weights."""
     state = hashlib.sha256()
-    for network in (model.network, model.fast):
+    for network in model.networks:
         for name, module in network.named_modules(remove_duplicate=False):
             facts = {
                 key: sorted(value) if isinstance(value, dict) else value

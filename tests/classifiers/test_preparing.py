@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.networks import tiny
 from xai_core.classifiers.cards import cards
-from xai_core.classifiers.preparing import Add, fold_batch_norm, prepare
+from xai_core.classifiers.preparing import Add, fold_batch_norm, in_place, prepare
 
 from . import networks
 from .networks import CountedOperations, quickly_built, randomised
@@ -258,6 +258,23 @@ def test_preparing_and_folding_leave_the_original_unchanged(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_networks_that_work_in_place_again_have_the_same_logits_and_gradients(name: str) -> None:
+    ready, again = prepared(name), in_place(prepared(name))
+    done, before = operations(again, inputs(1)), operations(original(name), inputs(1))
+    relus = {torch.ops.aten.relu_.default, torch.ops.aten.hardtanh_.default}
+    assert {one: done[one] for one in relus} == {one: before[one] for one in relus}
+    after_a_norm = ADDITIONS[name] if name in {"tiny", "resnet18", "resnet50", "timm resnet26d"} else 0
+    assert done[torch.ops.aten.add_.Tensor] == after_a_norm
+    found = []
+    for network in (ready, again):
+        x = inputs(1).requires_grad_()
+        logits = network(x)
+        found.append((logits, torch.autograd.grad(logits[0, 0], x)[0]))
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+    assert not IN_PLACE & set(operations(ready, inputs(1)))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_prepared_networks_share_the_weights(name: str) -> None:
     mine = {path: tensor.data_ptr() for path, tensor in original(name).named_parameters()}
     theirs = {path: tensor.data_ptr() for path, tensor in prepared(name).named_parameters()}
@@ -293,6 +310,7 @@ def test_difficult_networks_are_prepared_all_the_same(
     ready = prepare(network)
     assert torch.equal(ready(x), network(x))
     assert not IN_PLACE & set(operations(ready, x))
+    assert torch.equal(in_place(ready)(x.clone()), network(x.clone()))
     assert list(calls(ready, x, (nn.ReLU,)).values()) == [1] * relus
     assert list(calls(ready, x, (Add,)).values()) == [1] * additions
     assert operations(ready, x)[torch.ops.aten.relu.default] == relus

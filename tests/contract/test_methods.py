@@ -147,7 +147,7 @@ def test_the_model_is_left_as_it_was(
     name: str, implementation: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = fresh_executor(monkeypatch)
-    networks = (executor.classifier("tiny").network, executor.classifier("tiny").fast)
+    networks = executor.classifier("tiny").networks
     before = [state_of(network) for network in networks]
     computed(executor, cheap_request(name, picture, implementation))
     assert [state_of(network) for network in networks] == before
@@ -158,7 +158,7 @@ def test_it_can_be_cancelled_at_every_check_and_computed_afterwards(
     name: str, implementation: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor, request = fresh_executor(monkeypatch), cheap_request(name, picture, implementation)
-    networks = (executor.classifier("tiny").network, executor.classifier("tiny").fast)
+    networks = executor.classifier("tiny").networks
     before = [state_of(network) for network in networks]
     expected = computed(executor, request).values
     checks = checks_of(lambda watch: computed(executor, request, watch))

@@ -170,7 +170,7 @@ def test_the_model_the_map_and_the_mask_are_left_as_they_were(
     name: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = fresh_executor(monkeypatch)
-    networks = (executor.classifier("tiny").network, executor.classifier("tiny").fast)
+    networks = executor.classifier("tiny").networks
     before = [state_of(network) for network in networks]
     values, mask = a_map(), disc(picture)
     asked = request(name, picture, mask, values=values)

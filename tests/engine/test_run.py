@@ -253,7 +253,7 @@ class Memory:
     def __init__(self, run: EngineRun, pictures: int, error: type[Exception] | str):
         self.pictures = pictures
         self.error = error
-        for network in (run._classifier.fast, run._classifier.network):
+        for network in run._classifier.networks:
             for layer in ("second", "fc"):
                 network.get_submodule(layer).register_forward_pre_hook(self.check)
 

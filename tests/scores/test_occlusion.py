@@ -164,7 +164,7 @@ def shown(frame: Pixels, saliency: np.ndarray, **parameters: Any) -> np.ndarray:
     """What the network is shown: the picture, its background hidden, its subject hidden; (3, 3, H, W)."""
     seen: list[torch.Tensor] = []
     model = toys.classifier(a_network(), classes=5)
-    with model.fast.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone())):
+    with model.fastest.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone())):
         Occlusion(**parameters).measure(toys.run(model, frame), saliency.astype(np.float32), None)
     return np.asarray(torch.cat(seen).numpy())
 

@@ -57,7 +57,7 @@ def hooks(classifier: Classifier) -> int:
     """Hooks on all modules of both of a classifier's networks."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     modules: dict[int, nn.Module] = {
-        id(module): module for network in (classifier.network, classifier.fast) for module in network.modules()
+        id(module): module for network in classifier.networks for module in network.modules()
     }
     return sum(len(getattr(module, kind)) for module in modules.values() for kind in kinds)
 

@@ -1,43 +1,116 @@
-"""What a user of the libraries would write: the same maps and scores by composing them, on the plain network."""
+"""What a user of the libraries would write: the same maps and scores by composing them, on the plain network.
+
+They run in a process of their own: the engine's settings of this one (memory that is kept, memory formats) would serve
+them too.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+import multiprocessing
+import time
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from ..types import Floats, Pixels
+from .. import settings
+from ..classifiers.loading import load_network
+from ..engine.executor import choose_device
+from ..registry import MODELS
+from ..types import Bools, Floats, Pixels, XaiError
 
 PERCENTILES = [10, 20, 30, 40, 50, 60, 70, 80, 90]
-LIME_SAMPLES, SHAP_SAMPLES, SMOOTHGRAD_SAMPLES = 1000, 200, 50
 
 
 @dataclass(frozen=True)
-class Libraries:
-    """One classifier and one picture as the libraries want them.
+class Task:
+    """One picture to explain: `frame` uint8 (H, W, 3), `background` uint8 (20, H, W, 3), `samples` by method."""
 
-    `network` is the network as torchvision or timm builds it, in evaluation mode; `x` the normalised input (1, 3, H,
-    W); `frame` the picture, uint8 (H, W, 3); `background` 20 normalised pictures; `normalise` makes inputs of pixels in
-    [0, 1] (N, H, W, 3).
-    """
-
-    network: nn.Module
-    layer: nn.Module
-    x: torch.Tensor
+    model: str
     frame: Pixels
-    background: torch.Tensor
+    background: Pixels
     target: int
-    normalise: Callable[[Any], torch.Tensor]
+    samples: Mapping[str, int]
 
-    def maps(self) -> dict[str, Callable[[], Any]]:
-        """A function for every map."""
-        return {"gradcam": self.gradcam, "shap": self.shap, "lime": self.lime, "smoothgrad": self.smoothgrad}
+
+class Apart:
+    """The libraries in their process; `seconds` has one of the functions of `Libraries` run there and timed."""
+
+    def __init__(self, link: Connection):
+        self._link = link
+
+    def seconds(self, function: str, *arguments: Any) -> float:
+        self._link.send((function, arguments))
+        try:
+            found = self._link.recv()
+        except EOFError:
+            raise XaiError("The libraries' process has ended; perhaps there is not enough memory.") from None
+        if isinstance(found, Exception):
+            raise found
+        return float(found)
+
+
+@contextlib.contextmanager
+def apart(task: Task) -> Iterator[Apart]:
+    """The libraries with this task in a process that ends with the block."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, task), daemon=True)
+    process.start()
+    there.close()
+    try:
+        yield Apart(here)
+    finally:
+        here.close()
+        process.join(10)
+        process.kill()
+
+
+def _serve(link: Connection, task: Task) -> None:
+    warnings.simplefilter("ignore")  # the libraries' own
+    torch.set_num_threads(settings.current().cpu_threads)
+    libraries = Libraries(task)
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        while True:
+            function, arguments = link.recv()
+            try:
+                wait_for_device()
+                started = time.perf_counter()
+                getattr(libraries, function)(*arguments)
+                wait_for_device()
+                link.send(time.perf_counter() - started)
+            except Exception as error:
+                link.send(error)
+
+
+def wait_for_device() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+class Libraries:
+    """One classifier and one picture as the libraries want them: the network as torchvision or timm builds it."""
+
+    def __init__(self, task: Task):
+        card = MODELS[task.model]
+        self.device = choose_device()
+        self.network = load_network(card).to(self.device).requires_grad_()
+        self.layer = self.network.get_submodule(card.cam_layer)
+        self.frame, self.target, self.samples = np.array(task.frame), task.target, task.samples
+        self._mean, self._std = (torch.tensor(one).view(3, 1, 1) for one in (card.preprocess.mean, card.preprocess.std))
+        self.x = self.normalise(self.frame[None])
+        self.background = self.normalise(np.array(task.background))
+
+    def normalise(self, pixels: Pixels) -> torch.Tensor:
+        """Pictures (N, H, W, 3) as inputs (N, 3, H, W), as torchvision's ToTensor and Normalize make them."""
+        scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
+        return ((scaled - self._mean) / self._std).to(self.device)
 
     def gradcam(self) -> Any:
         from pytorch_grad_cam import GradCAM
@@ -52,7 +125,7 @@ class Libraries:
         state = np.random.get_state()  # noqa: NPY002  (shap seeds the global generator)
         try:
             explainer = shap.GradientExplainer(self.network, self.background.clone())
-            return explainer.shap_values(self.x.clone(), nsamples=SHAP_SAMPLES, ranked_outputs=1, rseed=0)
+            return explainer.shap_values(self.x.clone(), nsamples=self.samples["shap"], ranked_outputs=1, rseed=0)
         finally:
             np.random.set_state(state)  # noqa: NPY002
 
@@ -61,11 +134,11 @@ class Libraries:
 
         def classify(pictures: Any) -> Any:
             with torch.inference_mode():
-                return self.network(self.normalise(pictures.astype(np.float32) / 255)).softmax(1).cpu().numpy()
+                return self.network(self.normalise(pictures)).softmax(1).cpu().numpy()
 
         with contextlib.redirect_stderr(io.StringIO()):
             return LimeImageExplainer(random_state=0).explain_instance(
-                self.frame, classify, top_labels=1, num_samples=LIME_SAMPLES, batch_size=32
+                self.frame, classify, top_labels=1, num_samples=self.samples["lime"], batch_size=32
             )
 
     def smoothgrad(self) -> Any:
@@ -75,34 +148,35 @@ class Libraries:
         return NoiseTunnel(Saliency(self.network)).attribute(
             self.x.clone(),
             nt_type="smoothgrad",
-            nt_samples=SMOOTHGRAD_SAMPLES,
+            nt_samples=self.samples["smoothgrad"],
             nt_samples_batch_size=10,
             stdevs=width,
             target=self.target,
             abs=False,
         )
 
-    def occlusion(self, saliency: Floats) -> Any:
-        """Change of confidence with the background hidden and with the subject hidden, from grad-cam's metrics."""
+    def occlusion(self, maps: list[Floats]) -> Any:
+        """For every map the change of confidence with background and with subject hidden, by grad-cam's metrics."""
         from pytorch_grad_cam.metrics.cam_mult_image import DropInConfidence, IncreaseInConfidence
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
         targets: Any = [ClassifierOutputSoftmaxTarget(self.target)]
-        top = (saliency >= np.quantile(saliency, 0.8)).astype(np.float32)[None]
+        tops = [(one >= np.quantile(one, 0.8)).astype(np.float32)[None] for one in maps]
         return [
             metric()(self.x, shown, targets, self.network)
+            for top in tops
             for metric in (DropInConfidence, IncreaseInConfidence)
             for shown in (top, 1 - top)
         ]
 
-    def road(self, saliency: Floats) -> Any:
+    def road(self, maps: list[Floats]) -> Any:
         from pytorch_grad_cam.metrics.road import ROADCombined
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
         targets: Any = [ClassifierOutputSoftmaxTarget(self.target)]
-        return ROADCombined(percentiles=PERCENTILES)(self.x, saliency[None], targets, self.network)
+        return [ROADCombined(percentiles=PERCENTILES)(self.x, one[None], targets, self.network) for one in maps]
 
-    def imputation(self, masks: list[Any]) -> Any:
+    def imputation(self, masks: list[Bools]) -> Any:
         """The library's imputation of these masks of missing pixels, bool (H, W)."""
         from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 

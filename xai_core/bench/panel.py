@@ -20,6 +20,7 @@ from ..classifiers.loading import load_network
 from ..engine.cache import Cache
 from ..engine.executor import Executor
 from ..engine.requests import Evaluate, Explain, GivenMap, Input, Predict, prepare_input
+from ..engine.tuning import measured
 from ..images import galleries
 from ..images.geometry import picture_frame
 from ..registry import METHODS, MODELS, SCORES, Parameters
@@ -27,15 +28,15 @@ from ..scores import imputation
 from ..scores.road import Road, removed
 from ..types import Cost, Floats, Prediction, SaliencyMap
 from . import note, samplers
-from .libraries import LIME_SAMPLES, SHAP_SAMPLES, SMOOTHGRAD_SAMPLES, Libraries
+from .libraries import Task, apart, wait_for_device
 
 PICTURE = "coffee.png"
 BACKGROUND = 20
 SETTINGS: dict[str, dict[str, Any]] = {
     "gradcam": {},
-    "shap": {"samples": SHAP_SAMPLES},
-    "lime": {"samples": LIME_SAMPLES, "segmentation": "quickshift"},
-    "smoothgrad": {"samples": SMOOTHGRAD_SAMPLES},
+    "shap": {"samples": 200},
+    "lime": {"samples": 1000, "segmentation": "quickshift"},
+    "smoothgrad": {"samples": 50},
 }
 PARTS = (*SETTINGS, "occlusion", "road")
 BATCHES = (4, 8, 16)
@@ -51,6 +52,14 @@ class Ours:
         self.given: Input = prepare_input(picture, self.card)
         self.target = cast(Prediction, self.executor.compute(Predict(self.given))).top
         self.passes: dict[str, Cost] = {}
+
+    @property
+    def classifier(self) -> Classifier:
+        return self.executor.classifier(self.card.name)
+
+    def measure_batch(self) -> None:
+        """Finds this model's batch size on this machine, for this run only."""
+        self.executor.batches.known[self.classifier.digest] = measured(self.classifier)
 
     def map(self, method: str, changes: Mapping[str, Any] = {}) -> Floats:
         parameters = METHODS[method].make({**SETTINGS[method], **changes}, "paper")
@@ -72,35 +81,30 @@ class Ours:
 def run(model: str, rounds: int = 3) -> dict[str, Any]:
     """The panel's times, medians of `rounds`; see the issue's words for every key in docs/performance.md."""
     savings = _savings()
-    fewer = {"shap": round(SHAP_SAMPLES / savings["shap"]), "lime": round(LIME_SAMPLES / savings["lime"])}
+    fewer = {method: round(int(SETTINGS[method]["samples"]) / savings[method]) for method in ("shap", "lime")}
     ours = Ours(model)
-    theirs = _libraries(ours)
     note("measuring the network alone")
-    least = least_seconds(ours, theirs.network)
+    least = least_seconds(ours)
+    ours.measure_batch()
     maps = [ours.map(method) for method in SETTINGS]
     masks = [mask for order in removed(maps[0], Road().fractions, 0) for mask in order]
     own: dict[str, Callable[[], Any]] = {method: partial(ours.map, method) for method in SETTINGS}
     own |= {name: partial(ours.score, name, maps) for name in ("occlusion", "road")}
-    library: dict[str, Callable[[], Any]] = {
-        **theirs.maps(),
-        "occlusion": lambda: [theirs.occlusion(values) for values in maps],
-        "road": lambda: [theirs.road(values) for values in maps],
-    }
-    pairs = {part: (own[part], library[part]) for part in PARTS}
-    pairs["imputation"] = (lambda: _impute(ours, masks), lambda: theirs.imputation(masks))
+    own["imputation"] = lambda: _impute(ours, masks)
+    given: dict[str, tuple[Any, ...]] = {"occlusion": (maps,), "road": (maps,), "imputation": (masks,)}
     equal = {method: partial(ours.map, method, {"samples": count}) for method, count in fewer.items()}
-    seconds: dict[str, list[tuple[float, float]]] = {part: [] for part in pairs}
+    seconds: dict[str, list[tuple[float, float]]] = {part: [] for part in own}
     at_equal: dict[str, list[float]] = {method: [] for method in fewer}
-    for number in range(rounds):
-        for part, (mine, other) in pairs.items():
-            seconds[part].append((_seconds(mine), _seconds(other)))
-            note(
-                f"round {number + 1}, {part}: ours {seconds[part][-1][0]:.2f} s, libraries {seconds[part][-1][1]:.2f} s"
-            )
-        passes = dict(ours.passes)
-        for method, function in equal.items():
-            at_equal[method].append(_seconds(function))
-        ours.passes = passes
+    with apart(_task(ours)) as libraries:
+        for number in range(rounds):
+            for part, function in own.items():
+                mine, theirs = _seconds(function), libraries.seconds(part, *given.get(part, ()))
+                seconds[part].append((mine, theirs))
+                note(f"round {number + 1}, {part}: ours {mine:.2f} s, libraries {theirs:.2f} s")
+            passes = dict(ours.passes)
+            for method, function in equal.items():
+                at_equal[method].append(_seconds(function))
+            ours.passes = passes
     middle = {part: (median(a for a, _ in rows), median(b for _, b in rows)) for part, rows in seconds.items()}
     parts = {part: _part(*middle[part], ours.passes[part], least) for part in PARTS}
     passes_in_all = Cost(
@@ -147,16 +151,11 @@ def _savings() -> dict[str, float]:
 
 
 def _seconds(function: Callable[[], Any]) -> float:
-    _wait_for_device()
+    wait_for_device()
     started = time.perf_counter()
     function()
-    _wait_for_device()
+    wait_for_device()
     return time.perf_counter() - started
-
-
-def _wait_for_device() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def _impute(ours: Ours, masks: list[Any]) -> None:
@@ -164,32 +163,19 @@ def _impute(ours: Ours, masks: list[Any]) -> None:
     imputation.impute_frames(ours.given.frame, masks)
 
 
-def _libraries(ours: Ours) -> Libraries:
-    classifier = ours.executor.classifier(ours.card.name)
-    network = load_network(ours.card).to(classifier.device).requires_grad_()  # as a user has it
+def _task(ours: Ours) -> Task:
     frames = [picture_frame(one.pixels, ours.card.preprocess) for one in galleries.background("photos")]
     frames = (frames + [frame[:, ::-1] for frame in frames])[:BACKGROUND]
-
-    def scaled(pixels: Any) -> torch.Tensor:
-        return classifier.normalise(torch.as_tensor(np.ascontiguousarray(pixels)))
-
-    return Libraries(
-        network=network,
-        layer=network.get_submodule(ours.card.cam_layer),
-        x=scaled(ours.given.frame[None] / np.float32(255)),
-        frame=ours.given.frame,
-        background=scaled(np.stack(frames) / np.float32(255)),
-        target=ours.target,
-        normalise=scaled,
-    )
+    samples = {method: int(changes["samples"]) for method, changes in SETTINGS.items() if "samples" in changes}
+    return Task(ours.card.name, ours.given.frame, np.stack(frames), ours.target, samples)
 
 
-def least_seconds(ours: Ours, plain: nn.Module, repeats: int = 2) -> tuple[float, float]:
+def least_seconds(ours: Ours, repeats: int = 3) -> tuple[float, float]:
     """Least seconds per image of a forward and of a backward pass, over batch sizes, memory formats and folding."""
-    classifier: Classifier = ours.executor.classifier(ours.card.name)
+    classifier = ours.classifier
     forward = both = math.inf
     size = ours.card.preprocess.crop
-    networks: list[Any] = [plain, classifier.fast]
+    networks: list[Any] = [load_network(ours.card).to(classifier.device), classifier.fastest]
     for network in networks:
         for memory_format in (torch.contiguous_format, torch.channels_last):
             network = network.to(memory_format=memory_format)
@@ -198,7 +184,6 @@ def least_seconds(ours: Ours, plain: nn.Module, repeats: int = 2) -> tuple[float
                 for _ in range(repeats):
                     forward = min(forward, _seconds(lambda: _forward(network, x)) / batch)  # noqa: B023
                     both = min(both, _seconds(lambda: _gradient(network, x)) / batch)  # noqa: B023
-    plain.to(memory_format=torch.contiguous_format)
     return forward, both - forward
 
 

@@ -27,7 +27,7 @@ class Classifier:
 
     Inputs are float32 (B, 3, H, W), normalised, on `device`; logits are float32 (B, K). `network` is the prepared
     network, `fast` the same with batch norm folded, which everything uses unless it needs a layer that folding
-    changed.
+    changed; `fastest` also overwrites tensors that nobody needs again, for passes that hook no layer.
     """
 
     def __init__(self, card: Card, network: nn.Module, digest: str, device: torch.device, classes: int | None = None):
@@ -45,9 +45,10 @@ class Classifier:
         fast, self._changed = preparing.fold_batch_norm(prepared)
         self.network = prepared.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fast = fast.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.fastest = preparing.in_place(self.fast)
         self._concatenated: set[str] = set()
         self._forward = self._backward = 0
-        for network in (self.network, self.fast):
+        for network in self.networks:
             network.register_forward_hook(self._count)
         self._mean = torch.tensor(card.preprocess.mean, device=device).view(3, 1, 1)
         self._std = torch.tensor(card.preprocess.std, device=device).view(3, 1, 1)
@@ -58,11 +59,16 @@ class Classifier:
         return cls(card, load_network(card), card.digest(weights.digest(card)), device, len(card.labels))
 
     @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The network in all its forms."""
+        return self.network, self.fast, self.fastest
+
+    @property
     def bytes(self) -> int:
-        """Memory of all tensors of both networks, shared ones once."""
+        """Memory of all tensors of the networks, shared ones once."""
         storages = {
             tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-            for network in (self.network, self.fast)
+            for network in self.networks
             for tensor in (*network.parameters(), *network.buffers())
         }
         return sum(storages.values())
@@ -118,13 +124,13 @@ class Classifier:
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, K) without a graph."""
         with torch.inference_mode():
-            return self.fast(_channels_last(x))  # type: ignore[no-any-return]
+            return self.fastest(x.clone(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
     def gradients(self, x: torch.Tensor, target: int) -> torch.Tensor:
         """Gradients (B, 3, H, W) of the target's logit with respect to the inputs."""
         with torch.enable_grad():
             x = _channels_last(x.detach()).requires_grad_()
-            score = self.fast(x)[:, target].sum()
+            score = self.fastest(x.clone())[:, target].sum()
             return torch.autograd.grad(score, x)[0]
 
     def layer_inputs(self, layer: str, x: torch.Tensor) -> torch.Tensor:

@@ -54,8 +54,7 @@ class Batches:
 
     def measure(self, classifier: Classifier) -> int:
         """The batch size with the fastest gradients, remembered."""
-        sizes = CPU_BATCHES if self._device.type == "cpu" else GPU_BATCHES
-        best = fastest(sizes, lambda size: seconds_per_picture(classifier, size))
+        best = measured(classifier)
         self.remember(classifier, best)
         log.info("%s takes batches of %d on %s", classifier.card.title, best, self._device)
         return best
@@ -72,6 +71,12 @@ class Batches:
             log.warning("batch sizes are not kept: %s", error)
             with contextlib.suppress(OSError):
                 draft.unlink()
+
+
+def measured(classifier: Classifier) -> int:
+    """The batch size with the fastest gradients on the classifier's device."""
+    sizes = CPU_BATCHES if classifier.device.type == "cpu" else GPU_BATCHES
+    return fastest(sizes, lambda size: seconds_per_picture(classifier, size))
 
 
 def fastest(sizes: Sequence[int], seconds: Callable[[int], float]) -> int:
