@@ -13,8 +13,7 @@ from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import DEFAULT_METHODS, Comparison, Variant
 from xai_core.engine.following import Standing, follow
-from xai_core.explainers.baselines import BASELINES
-from xai_core.registry import METHODS, MODELS, PRESETS, SCORES, Parameters
+from xai_core.registry import FAMILIES, METHODS, MODELS, PRESETS, SCORES, Parameters
 from xai_core.render import charts, export
 from xai_core.render.colours import DIVERGING, MODES, SEQUENTIAL
 from xai_core.render.figure import figure_png
@@ -83,10 +82,18 @@ def _models() -> list[Card]:
     return [cards[name] for name in names]
 
 
+def _ordered_methods() -> list[str]:
+    """The four that are chosen at first, then the others family by family, the baselines last."""
+    families = list(FAMILIES)
+    first = [name for name in METHODS.entries() if name in DEFAULT_METHODS]
+    rest = [spec for spec in METHODS if spec.name not in first]
+    return first + [spec.name for spec in sorted(rest, key=lambda spec: families.index(spec.family))]
+
+
 def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
     names = st.multiselect(
         "Methods",
-        [name for name in METHODS.entries() if name not in BASELINES] + list(BASELINES),
+        _ordered_methods(),
         default=list(DEFAULT_METHODS),
         format_func=lambda name: METHODS[name].title,
         placeholder="Choose methods",

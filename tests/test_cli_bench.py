@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from xai_core import bench
+from xai_core.classifiers.evaluator import Classifier
 from xai_core.cli import main
+from xai_core.engine import tuning
 from xai_core.engine.comparison import Comparison, default_comparison
+from xai_core.engine.executor import Executor
 from xai_core.engine.following import follow
 from xai_core.images import galleries
 from xai_core.images.galleries import bundled
@@ -102,6 +105,25 @@ def test_after_warm_the_page_finds_all_of_its_defaults_in_the_cache(capsys: pyte
     for sample in bundled().samples[:2]:
         assert all_known(default_comparison(sample.open(), [MODELS["tiny"]]))
     assert not all_known(default_comparison(bundled().samples[2].open(), [MODELS["tiny"]]))
+
+
+@pytest.mark.usefixtures("two_photos")
+def test_warm_measures_batch_sizes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+
+    def measure(classifier: Classifier) -> int:
+        measured.append(classifier.card.name)
+        return 4
+
+    monkeypatch.setattr(tuning, "measured", measure)
+    for _ in range(2):
+        assert main(["warm", "--model", "tiny"]) == 0
+    assert measured == ["tiny"]
+    executor = Executor()
+    assert executor.batches.of(executor.classifier("tiny")) == 4
+    monkeypatch.setenv("XAI_BATCH", "2")
+    assert main(["warm", "--model", "tiny"]) == 0
+    assert measured == ["tiny"]
 
 
 @pytest.mark.usefixtures("two_photos")

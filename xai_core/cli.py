@@ -378,7 +378,7 @@ def _bytes(card: Card, done: int, total: int) -> str:
 
 def _warm(options: argparse.Namespace) -> None:
     from .api import engine
-    from .engine.warming import warm
+    from .engine.warming import measure_batches, warm
 
     started = time.monotonic()
     if not settings.current().disk_cache_mb:
@@ -389,6 +389,7 @@ def _warm(options: argparse.Namespace) -> None:
         weights.located(card)
     ready = [card for card in cards if weights.status(card).state == "ready"]
     try:
+        measure_batches(ready)
         count = warm(ready, engine(), options.preset, Progress())
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Stopped; what was computed is kept.") from None

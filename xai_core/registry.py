@@ -24,6 +24,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    cost_is_exact: ClassVar[bool] = True
+    """False where the picture or the network decides how many passes there are; then the run corrects `cost`."""
+
     def cost(self) -> Cost:
         """Passes through the network that these parameters ask for."""
         return Cost()
@@ -224,6 +227,16 @@ class Registry(Generic[E]):
     def __len__(self) -> int:
         return len(self.entries())
 
+
+FAMILIES = {
+    "gradient": "Gradients",
+    "cam": "Class activation maps",
+    "shap": "Shapley values",
+    "superpixel": "Superpixels",
+    "perturbation": "Perturbation",
+    "baseline": "Baselines",
+}
+"""The families of methods in the order in which they are shown, and their titles."""
 
 METHODS: Registry[Spec] = Registry("method", "xai_core.explainers")
 SCORES: Registry[Spec] = Registry("score", "xai_core.scores")

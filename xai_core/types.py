@@ -69,6 +69,9 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.forward + other.forward, self.backward + other.backward)
 
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.forward - other.forward, self.backward - other.backward)
+
     @property
     def total(self) -> int:
         """Forward and backward passes together: the unit of progress."""
@@ -153,7 +156,8 @@ class Attribution:
 
     `values` is float32 (H, W) in the input frame; `signed` tells whether negative values mean evidence against the
     target; `errors` is the standard error of `values` for sampled methods; `layer` names the layer it was taken at;
-    `notes` are sentences to show beside the map.
+    `notes` are sentences to show beside the map. `completeness` is the error of a method whose values should add up
+    to a difference of logits: |sum of values - difference| / |difference|.
     """
 
     values: npt.NDArray[Any]
@@ -161,6 +165,7 @@ class Attribution:
     errors: npt.NDArray[Any] | None = None
     layer: str | None = None
     notes: tuple[str, ...] = ()
+    completeness: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +174,8 @@ class SaliencyMap:
 
     `values` is float32 (H, W) in the model's input frame, not normalised; `errors` is its standard error per pixel
     for sampled methods, else None. `target` is the class index. `passes` and `seconds` are what it cost.
-    `corruptions` are those of the picture, as on the command line.
+    `corruptions` are those of the picture, as on the command line; `completeness` is the relative error of the sum of
+    the values, where it should be a difference of logits.
     """
 
     values: Floats
@@ -186,6 +192,7 @@ class SaliencyMap:
     seconds: float
     profile: Mapping[str, Any]
     corruptions: tuple[str, ...] = ()
+    completeness: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,6 +273,12 @@ class Run(Protocol):
     def gradients_from(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         """Gradients (batch, C, h, w) of the target's logit with respect to `count` given inputs of a layer."""
 
+    def output_of(self, layer: str) -> torch.Tensor:
+        """Output (C, h, w) of a layer for `x`; one forward pass that ends there."""
+
+    def expect(self, cost: Cost) -> None:
+        """Corrects what the parameters could only guess: all passes that this run will take."""
+
     def activations_and_gradients(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Output (C, h, w) of a layer for `x`, and the gradient of the target's logit with respect to it."""
 
@@ -274,6 +287,9 @@ class Run(Protocol):
 
     def network(self) -> Any:
         """A context manager that lends the prepared network to a reference library and gives it back unchanged."""
+
+    def apart(self) -> Any:
+        """A context manager for passes that only check a result: they are neither reported nor counted."""
 
     def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
         """Offers an intermediate map; `values` is only called when somebody is due to see one."""

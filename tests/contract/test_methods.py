@@ -10,12 +10,11 @@ import pytest
 from PIL import Image
 
 from tests.checks import is_sentence, state_of
-from xai_core.engine import run as run_module
 from xai_core.engine.executor import Executor
 from xai_core.engine.requests import Explain
 from xai_core.engine.run import Watch
 from xai_core.explainers.base import CheckedExplainer
-from xai_core.registry import METHODS, PRESETS
+from xai_core.registry import FAMILIES, METHODS, PRESETS
 from xai_core.types import Cancelled, Picture, SaliencyMap, XaiError
 
 from .tiny import (
@@ -67,7 +66,7 @@ def check_map(found: SaliencyMap, request: Explain) -> None:
 @every_method
 def test_it_says_all_that_must_be_known_of_it(name: str) -> None:
     check_facts(METHODS[name])
-    assert METHODS[name].family
+    assert METHODS[name].family in FAMILIES
     assert (name in WITH_REFERENCE) == bool(METHODS[name].reference)
 
 
@@ -94,7 +93,7 @@ def test_either_implementation_makes_a_map_in_the_models_frame(
     request = cheap_request(name, picture, implementation, target=0)
     found = computed(fresh_executor(monkeypatch), request)
     check_map(found, request)
-    assert np.ptp(found.values) > 0
+    assert np.ptp(found.values) > 0 or name == "constant"
 
 
 @every_method
@@ -188,8 +187,13 @@ def test_its_passes_are_those_that_its_parameters_announce(
     name: str, preset: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parameters = cheap(METHODS[name]) if preset == "cheap" else METHODS[name].make({}, preset)
-    found = computed(fresh_executor(monkeypatch), cheap_request(name, picture, parameters=parameters))
-    assert found.passes == parameters.cost()
+    totals: list[int] = []
+    watch = Watch(progress=lambda done, total: totals.append(total))
+    found = computed(fresh_executor(monkeypatch), cheap_request(name, picture, parameters=parameters), watch)
+    if parameters.cost_is_exact:
+        assert found.passes == parameters.cost()
+    else:
+        assert found.passes.total == totals[-1]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "layer" in METHODS[name].parameters.model_fields])
@@ -198,7 +202,7 @@ def test_its_passes_at_a_layer_are_those_that_its_parameters_announce(
 ) -> None:
     parameters = cheap(METHODS[name], layer="auto")
     found = computed(fresh_executor(monkeypatch), cheap_request(name, picture, parameters=parameters))
-    assert found.passes == parameters.cost()
+    assert found.passes == parameters.cost() or not parameters.cost_is_exact
     assert found.layer == "stage2"
 
 
@@ -212,7 +216,8 @@ def test_the_reference_announces_its_passes_as_well(
     reports: list[tuple[int, int]] = []
     watch = Watch(progress=lambda done, total: reports.append((done, total)))
     found = computed(fresh_executor(monkeypatch), cheap_request(name, picture, parameters=parameters), watch)
-    assert found.passes == parameters.cost()
+    assert found.passes == parameters.cost() or not parameters.cost_is_exact
+    assert found.passes.total == reports[-1][1]
     assert all(done <= total for done, total in reports)
     assert reports
 
@@ -225,25 +230,29 @@ def test_progress_rises_to_the_total_and_never_beyond(
     watch = Watch(progress=lambda done, total: reports.append((done, total)))
     computed(fresh_executor(monkeypatch), request, watch)
     done = [report[0] for report in reports]
-    assert all(report[1] == request.cost.total for report in reports)
+    total = reports[-1][1] if reports else 0
+    if request.parameters.cost_is_exact:
+        assert total == request.cost.total
+        assert all(report[1] == total for report in reports)
     assert done == sorted(done)
-    assert max(done, default=0) <= request.cost.total
+    assert max(done, default=0) <= total
     if implementation == "own":
-        assert max(done, default=0) == request.cost.total
+        assert max(done, default=0) == total
 
 
 @every_method
 def test_partial_maps_look_like_the_map_and_end_in_it(
     name: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "PARTIAL_SECONDS", -1)
     partials: list[tuple[np.ndarray, bool]] = []
-    watch = Watch(partial=lambda values, signed: partials.append((values, signed)))
+    watch = Watch(partial=lambda values, signed: partials.append((values, signed)), partial_seconds=-1)
     found = computed(fresh_executor(monkeypatch), cheap_request(name, picture), watch)
     for values, signed in partials:
         assert (values.dtype, values.shape) == (np.float32, (32, 32))
         assert np.isfinite(values).all()
         assert signed == found.signed
+    if found.errors is not None:
+        assert partials, "a sampled method shows how far it is"
     if partials:
         np.testing.assert_allclose(partials[-1][0], found.values, atol=1e-5 * np.abs(found.values).max())
 

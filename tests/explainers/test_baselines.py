@@ -22,9 +22,10 @@ def explained(name: str, frame: Pixels, seed: int = 0, target: int = 0, **parame
     return found
 
 
-def test_all_baselines_are_methods_of_the_baseline_family() -> None:
-    assert set(BASELINES) == {spec.name for spec in METHODS if spec.family == "baseline"}
-    assert all(METHODS[name].make().cost() == Cost() for name in BASELINES)
+def test_all_baselines_are_methods_of_the_baseline_family_and_ask_no_network() -> None:
+    family = {spec.name for spec in METHODS if spec.family == "baseline"}
+    assert set(BASELINES) <= family
+    assert all(METHODS[name].make().cost() == Cost() for name in family)
 
 
 def test_random_is_uniform_and_independent_of_its_neighbours() -> None:
@@ -87,3 +88,21 @@ def test_two_networks_get_the_same_map(name: str) -> None:
         for network, classes in ((networks.BrightPatch(), 2), (networks.tiny(), 5))
     ]
     np.testing.assert_array_equal(*maps)
+
+
+def test_smooth_random_is_smooth_and_differs_between_seeds() -> None:
+    found = [explained("smooth_random", toys.frame(64), seed=seed).values for seed in range(40)]
+    assert all(one.min() == 0 for one in found)
+    steps = np.abs(np.diff(found[0], axis=0)).max()
+    assert steps < 0.15 * np.ptp(found[0])
+    mean = np.mean(found, axis=0)
+    assert mean.std() < 0.4 * np.mean([one.std() for one in found]), "no place is preferred"
+
+
+def test_constant_is_constant_and_luminance_that_of_the_picture() -> None:
+    assert np.ptp(explained("constant", toys.frame(16)).values) == 0
+    frame = np.zeros((8, 8, 3), dtype=np.uint8)
+    frame[0, 0], frame[1, 1], frame[2, 2] = (255, 0, 0), (0, 255, 0), (255, 255, 255)
+    values = explained("luminance", frame).values
+    assert values[0, 0] == pytest.approx(0.299) and values[1, 1] == pytest.approx(0.587)
+    assert values[2, 2] == pytest.approx(1) and values[3, 3] == 0

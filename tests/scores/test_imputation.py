@@ -74,8 +74,8 @@ def test_it_equals_grad_cams_imputer_without_noise(fraction: float) -> None:
         torch.as_tensor(pixels).movedim(-1, 0).float(), torch.as_tensor(~missing).float()
     )
     expected = library.movedim(0, -1).numpy()
-    assert np.abs(impute(pixels, missing) - expected).max() < 1e-5
-    assert np.abs(imputation.impute(pixels, missing) - expected).max() < 1e-5
+    assert np.abs(impute(pixels, missing) - expected).max() < 1e-4
+    assert np.abs(imputation.impute(pixels, missing) - expected).max() < 1e-4
 
 
 BORDERS = {
@@ -196,7 +196,7 @@ def test_at_full_size_it_is_well_within_the_noise_of_the_exact_solution(fraction
     pixels = gaussian_filter(random.random((224, 224, 3)), (3, 3, 0))
     order = gaussian_filter(random.standard_normal((224, 224)), smooth).ravel().argsort()
     missing = first(order, round(fraction * order.size), (224, 224))
-    assert np.abs(imputation.impute(pixels, missing) - impute(pixels, missing)).max() < 1e-5
+    assert np.abs(imputation.impute(pixels, missing) - impute(pixels, missing)).max() < 1e-4
 
 
 def test_many_masks_are_solved_as_one_alone_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:

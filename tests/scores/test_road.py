@@ -79,7 +79,7 @@ def test_the_curves_are_the_probabilities_of_the_imputed_pictures() -> None:
     for order, masks in zip(("morf", "lerf"), removed(saliency, Road(steps=steps).fractions, 0), strict=True):
         pictures = [torch.as_tensor(impute(frame / 255.0, mask, 1e-9)).movedim(-1, 0).float() for mask in masks]
         expected = model.logits(torch.stack(pictures)).softmax(1)[:, 2]
-        np.testing.assert_allclose(found.curves[order].y[1:], expected, rtol=1e-5)
+        np.testing.assert_allclose(found.curves[order].y[1:], expected, rtol=1e-4)
 
 
 def test_a_reversed_map_changes_the_sign_of_combined_and_exchanges_the_orders() -> None:

@@ -52,6 +52,7 @@ class Ours:
         self.given: Input = prepare_input(picture, self.card)
         self.target = cast(Prediction, self.executor.compute(Predict(self.given))).top
         self.passes: dict[str, Cost] = {}
+        imputation.compile_solver()
 
     @property
     def classifier(self) -> Classifier:

@@ -142,8 +142,24 @@ class Classifier:
             raise _Reached
 
         network = self._network_for_input(layer)
-        hooked = _hooked(network.get_submodule(layer).register_forward_pre_hook(catch))
-        with torch.inference_mode(), hooked, contextlib.suppress(_Reached):
+        return self._stopped(network, network.get_submodule(layer).register_forward_pre_hook(catch), caught, layer, x)
+
+    def layer_outputs(self, layer: str, x: torch.Tensor) -> torch.Tensor:
+        """What a layer gives at its first call, (B, C, h, w); the pass ends there."""
+        caught: list[torch.Tensor] = []
+
+        def catch(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            caught.append(_single((output,), layer))
+            raise _Reached
+
+        network = self._network_for_output(layer)
+        return self._stopped(network, network.get_submodule(layer).register_forward_hook(catch), caught, layer, x)
+
+    def _stopped(
+        self, network: nn.Module, hook: Any, caught: list[torch.Tensor], layer: str, x: torch.Tensor
+    ) -> torch.Tensor:
+        """A pass that ends where `hook` has caught something."""
+        with torch.inference_mode(), _hooked(hook), contextlib.suppress(_Reached):
             network(_channels_last(x))
         if not caught:
             raise self._unused(layer)

@@ -206,6 +206,7 @@ class Executor:
             layer=attribution.layer,
             corruptions=tuple(step.text for step in request.input.corruptions),
             notes=(*attribution.notes, *_warnings(values)),
+            completeness=attribution.completeness,
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,

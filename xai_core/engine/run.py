@@ -67,14 +67,15 @@ class EngineRun:
         self._pictures = pictures
         self._watch = watch
         self._before = classifier.passes
+        self._apart = Cost()
+        self._silent = False
         self._last_partial = time.monotonic()
         self._x: torch.Tensor | None = None
 
     @property
     def passes(self) -> Cost:
-        """Passes that were made so far."""
-        now = self._classifier.passes
-        return Cost(now.forward - self._before.forward, now.backward - self._before.backward)
+        """Passes that were made so far, without those apart."""
+        return self._classifier.passes - self._before - self._apart
 
     @property
     def x(self) -> torch.Tensor:
@@ -106,7 +107,7 @@ class EngineRun:
             if values is None:  # only here is the memory of what failed free again
                 self._halve(rows.stop - rows.start)
                 continue
-            self._watch.progress(self.passes.total, self._expected.total)
+            self._report()
             yield rows, values
             start = rows.stop
         self._watch.check()
@@ -141,10 +142,19 @@ class EngineRun:
 
         return self._batches(count, compute)
 
+    def output_of(self, layer: str) -> torch.Tensor:
+        self._watch.check()
+        output = self._classifier.layer_outputs(layer, self.x)[0]
+        self._report()
+        return output
+
+    def expect(self, cost: Cost) -> None:
+        self._expected = cost
+
     def activations_and_gradients(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         self._watch.check()
         activation, gradient = self._classifier.activations_and_gradients(layer, self.x, self.target)
-        self._watch.progress(self.passes.total, self._expected.total)
+        self._report()
         return activation[0], gradient[0]
 
     def layer(self, name: str) -> str:
@@ -156,10 +166,24 @@ class EngineRun:
 
             def watched(module: Any, inputs: Any, output: Any) -> None:
                 self._watch.check()
-                self._watch.progress(self.passes.total, self._expected.total)
+                self._report()
 
             network.register_forward_hook(watched)
             yield network
+        self._report()
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        before, self._silent = self._classifier.passes, True
+        try:
+            yield
+        finally:
+            self._silent = False
+            self._apart = self._apart + (self._classifier.passes - before)
+
+    def _report(self) -> None:
+        if not self._silent:
+            self._watch.progress(self.passes.total, self._expected.total)
 
     def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
         if self._watch.partial is None or time.monotonic() - self._last_partial < self._watch.partial_seconds:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from .. import settings
 from ..classifiers.cards import Card
 from ..images.galleries import bundled
 from ..registry import MODELS
@@ -37,6 +38,23 @@ def warm(
 
         compute(default_comparison(sample.open(), [card], preset), engine, part)
     return total
+
+
+def measure_batches(cards: Sequence[Card]) -> None:
+    """Finds and remembers how many pictures a pass takes best, for every model of which this machine does not know.
+
+    Before the engine starts: batch sizes are part of the keys. A GPU's are measured by themselves; on a CPU only here,
+    so that nobody waits for it. With `XAI_BATCH`, and on actors elsewhere, nothing is measured.
+    """
+    from .executor import Executor
+
+    if settings.current().batch or settings.current().engine == "ray":
+        return
+    executor = Executor()
+    for card in cards:
+        classifier = executor.classifier(card.name)
+        if classifier.digest not in executor.batches.known:
+            executor.batches.measure(classifier)
 
 
 def in_background(engine: Engine, model: str, preset: str) -> threading.Thread:

@@ -89,12 +89,12 @@ def stratified_points(samples: int, backgrounds: int, random: np.random.Generato
     which = np.resize(random.permutation(backgrounds), samples)
     rounds = np.arange(samples) // backgrounds
     counts = np.bincount(which, minlength=backgrounds)
-    grids = {int(count): _well_spread_order(int(count)) / count for count in np.unique(counts[counts > 0])}
+    grids = {int(count): well_spread_order(int(count)) / count for count in np.unique(counts[counts > 0])}
     grid = np.array([grids[int(counts[background])][turn] for background, turn in zip(which, rounds, strict=True)])
     return which, _below_one((grid + random.random(backgrounds)[which]) % 1.0)
 
 
-def _well_spread_order(count: int) -> Ints:
+def well_spread_order(count: int) -> Ints:
     """A permutation of 0 to count - 1 of which every beginning is spread well."""
     values, rest, digit = np.zeros(count), np.arange(count), 0.5
     while rest.any():  # the van der Corput sequence: binary digits mirrored at the point
@@ -138,6 +138,40 @@ class RunningMean:
             return self.mean * float("nan")
         variance = (self._squares / self.count - self.mean**2).clamp_min(0) * self.count / (self.count - 1)
         return (variance / self.count).sqrt()
+
+
+class RunningVariance:
+    """Population variance of independent samples and its standard error, in float64, on their device."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._shift: Any = None
+        self._powers: list[Any] = []
+
+    def add(self, values: Any) -> None:
+        """Adds a batch (B, ...) of samples."""
+        values = values.double()
+        if self._shift is None:  # moments about nearly the mean lose no digits
+            self._shift = values.mean(0)
+            self._powers = [self._shift * 0 for _ in range(4)]
+        values = values - self._shift
+        self.count += len(values)
+        power = values
+        for number in range(4):
+            self._powers[number] = self._powers[number] + power.sum(0)
+            power = power * values
+
+    @property
+    def variance(self) -> Any:
+        first, second = (self._powers[number] / self.count for number in range(2))
+        return (second - first**2).clamp_min(0)
+
+    @property
+    def error(self) -> Any:
+        """Standard error of the variance: sqrt((m4 - m2^2) / n) with central moments m; 0 for a single sample."""
+        first, second, third, fourth = (power / self.count for power in self._powers)
+        central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+        return ((central - self.variance**2).clamp_min(0) / self.count).sqrt()
 
 
 class StratifiedMean:

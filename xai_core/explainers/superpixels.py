@@ -9,7 +9,7 @@ import numpy as np
 from ..types import Floats, Pixels
 
 Segmentation = Literal["slic", "quickshift"]
-Fill = Literal["segment_mean", "black", "grey", "mean", "blur"]
+Fill = Literal["segment_mean", "black", "grey", "light_grey", "mean", "blur"]
 
 
 def segments(pixels: Pixels, method: Segmentation, count: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def filled(pixels: Pixels, labels: np.ndarray, fill: Fill) -> Floats:
     """What shows where a segment is hidden, float32 (H, W, 3) in [0, 1].
 
     `segment_mean` is the mean colour of every segment (lime's default), `mean` the whole picture's, `blur` a
-    Gaussian of 10 px.
+    Gaussian of 10 px, `light_grey` 190 of 255 (CIU's default).
     """
     values = pixels.astype(np.float32) / 255
     if fill == "segment_mean":
@@ -44,5 +44,6 @@ def filled(pixels: Pixels, labels: np.ndarray, fill: Fill) -> Floats:
 
         blurred: Any = gaussian_filter(values, sigma=(10, 10, 0))
         return np.asarray(blurred, dtype=np.float32)
-    colour = {"black": 0.0, "grey": 0.5, "mean": values.mean(axis=(0, 1), dtype=np.float64)}[fill]
+    level = {"black": 0.0, "grey": 0.5, "light_grey": 190 / 255}.get(fill)
+    colour = values.mean(axis=(0, 1), dtype=np.float64) if level is None else level
     return np.broadcast_to(np.asarray(colour, dtype=np.float32), values.shape).copy()

@@ -119,6 +119,7 @@ def manifest(outcome: Outcome) -> dict[str, Any]:
                 "seed": saliency.seed,
                 "scale": map_scale(saliency),
                 "notes": list(saliency.notes),
+                "completeness_error": saliency.completeness,
                 "passes": _passes(saliency.passes),
                 "seconds": round(saliency.seconds, 4),
                 "key": saliency.key,

@@ -132,12 +132,12 @@ def _progress(job: Job) -> dict[str, Any]:
 
 
 def _caption(saliency: SaliencyMap) -> str:
-    """What was computed, in a line: samples where there are some, passes, seconds, layer."""
-    parts = []
-    if "samples" in saliency.parameters:
-        parts.append(f"{saliency.parameters['samples']} samples")
+    """What was computed, in a line: samples or steps where there are some, layer, how well it adds up, seconds."""
+    parts = [f"{saliency.parameters[unit]} {unit}" for unit in ("samples", "steps") if unit in saliency.parameters]
     if saliency.layer is not None:
         parts.append(f"layer {saliency.layer}")
+    if saliency.completeness is not None:
+        parts.append(f"sum off by {saliency.completeness:.1%}")
     parts.append(duration(saliency.seconds))
     return " · ".join(parts)
 

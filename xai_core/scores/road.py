@@ -11,7 +11,7 @@ from ..registry import SCORES, Value, parameter
 from ..seeds import generator
 from ..types import Bools, Cost, Curve, Floats, Measured, Pixels, Run
 from .base import ScoreMethod
-from .imputation import impute_frames
+from .imputation import impute_frames, in_threads
 from .ranking import count_of, first, most_relevant_first
 
 
@@ -29,9 +29,13 @@ def noisy_imputations(frame: Pixels, masks: Sequence[Bools], noise: float, seed:
     `first` is the number of the first mask; every number has noise of its own.
     """
     filled = np.stack(impute_frames(frame, masks))
-    for number, (picture, missing) in enumerate(zip(filled, masks, strict=True), first):
-        grain = generator(seed, "road", str(number)).standard_normal((int(missing.sum()), 3), dtype=np.float32)
-        picture[missing] += np.float32(noise) * grain
+
+    def add_noise(index: int) -> None:
+        missing = masks[index]
+        random = generator(seed, "road", str(first + index))
+        filled[index][missing] += np.float32(noise) * random.standard_normal((int(missing.sum()), 3), dtype=np.float32)
+
+    in_threads(add_noise, range(len(masks)))
     return filled
 
 
@@ -84,6 +88,7 @@ class Road(ScoreMethod):
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         most, least = removed(saliency, self.fractions, run.seed)
         masks = [*most, *least]
+        impute_frames(run.frame, masks)  # all together keep the threads busy; the batches find them done
 
         def pictures(start: int, stop: int) -> Any:
             first = max(start - 1, 0)  # the picture itself comes before the imputed ones
