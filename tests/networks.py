@@ -121,3 +121,25 @@ class Blind(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.tensor([[0.3, 1.2]], device=x.device).repeat(len(x), 1)
+
+
+class BrightSpot(nn.Module):
+    """Class 1 grows with a bright spot anywhere in the picture, through two layers of ReLUs and a pooling: a planted
+    signal that every family of methods can find."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.relu1 = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.conv2, self.relu2 = nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for conv, threshold in ((self.conv1, 0.55), (self.conv2, 0.0)):
+                conv.weight.copy_(torch.rand(conv.weight.shape, generator=generator) + 0.2)
+                conv.weight.div_(conv.weight.sum(dim=(1, 2, 3), keepdim=True))
+                conv.bias.fill_(-threshold)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        seen = self.relu2(self.conv2(self.pool(self.relu1(self.conv1(x)))))
+        score = 8 * seen.amax(dim=(2, 3)).mean(1) + 40 * seen.mean(dim=(1, 2, 3))
+        return torch.stack([torch.full_like(score, 2.0), score], dim=1)

@@ -130,3 +130,18 @@ def test_twelve_sessions_at_once_get_the_maps_of_one_alone(monkeypatch: pytest.M
                 np.testing.assert_array_equal(alone, crowded)
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("model", ["efficientnet_lite0", "resnet50_v1"])
+def test_every_method_explains_a_photo(model: str, shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    picture = str(shared / "data" / "labelled16" / "koala.jpg")
+    methods = list(METHODS.entries())
+    chosen = ("--model", model, "--method", ",".join(methods), "--preset", "quick", "--out", str(out))
+    explain(shared, tmp_path / "data", picture, *chosen)
+    maps = np.load(out / "maps.npz")
+    assert set(maps.files) == {f"{model}/{method}" for method in methods}
+    for method in methods:
+        values = maps[f"{model}/{method}"]
+        assert np.isfinite(values).all(), method
+        assert np.ptp(values) > 0 or method == "constant", method

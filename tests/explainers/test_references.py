@@ -57,3 +57,24 @@ def test_lime_finds_the_librarys_superpixels() -> None:
     assert correlation(own, library) > 0.8
     assert own.errors is not None
     assert np.sqrt(np.mean(((own.values - library.values) / own.errors) ** 2)) < 2.2
+
+
+@pytest.mark.parametrize(
+    "method", ["gradient", "gradient_x_input", "integrated_gradients", "hirescam", "layercam", "gradcam_plus_plus"]
+)
+def test_the_methods_without_chance_are_the_librarys(method: str) -> None:
+    parameters = {"steps": 12} if method == "integrated_gradients" else {}
+    own, library = both(method, **parameters)
+    assert correlation(own, library) > 0.999
+
+
+@pytest.mark.parametrize("method", ["smoothgrad_squared", "vargrad"])
+def test_squares_and_variances_differ_from_captum_by_their_errors(method: str) -> None:
+    own, library = both(method, samples=30)
+    assert correlation(own, library) == pytest.approx(expected_correlation(own), abs=0.08)
+
+
+def test_score_cam_finds_the_librarys_places() -> None:
+    """grad-cam enlarges channels from corner to corner."""
+    own, library = both("score_cam")
+    assert correlation(own, library) > 0.97

@@ -115,6 +115,16 @@ def test_what_the_network_ignores_has_no_prediction_difference() -> None:
     assert np.corrcoef(found.values.ravel(), probability.values.ravel())[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("difference", ["evidence", "probability"])
+def test_the_reported_errors_of_the_difference_are_the_spread_between_seeds(difference: str) -> None:
+    model, frame = left_is_bright()
+    method = PredictionDifference(positions=8, size=0.1, samples=6, difference=difference)
+    found = [method.explain(toys.run(model, frame, seed=seed)) for seed in range(20)]
+    spread = np.std([one.values for one in found], axis=0, ddof=1)
+    reported = [one.errors for one in found if one.errors is not None]
+    assert np.sqrt((spread**2).mean() / np.square(reported).mean()) == pytest.approx(1, abs=0.2)
+
+
 def test_a_windows_difference_is_that_of_its_mean_probability() -> None:
     torch.manual_seed(0)
     model, frame = toys.classifier(networks.tiny(), size=32, classes=5), toys.frame(32)

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..registry import METHODS, parameter
-from ..types import Attribution, Cost, Run, XaiError
+from ..types import Attribution, Cost, Floats, Run, XaiError
 from .base import Explainer, array
+
+CHANNELS = 64
+"""Channels that are enlarged at once."""
 
 
 @METHODS.register(
@@ -38,24 +41,15 @@ class Cameras(Explainer):
 
         layer = run.layer(self.layer)
         size = run.frame.shape[:2]
-        activations: Any = 0.0
-        gradients: Any = 0.0
-
-        def enlarged(values: Any) -> Any:
-            return torch.nn.functional.interpolate(values, size=size, mode="bilinear", align_corners=False)[0]
-
-        def so_far() -> Any:
-            return array((activations * gradients).sum(0).clamp_min(0))
-
-        factors = np.linspace(1.0, self.largest, self.resolutions)
-        for factor in factors:
+        seen: list[tuple[Any, Any]] = []
+        for factor in np.linspace(1.0, self.largest, self.resolutions):
             side = [round(float(factor) * one) for one in size]
-            x = torch.nn.functional.interpolate(run.x, size=side, mode="bicubic", align_corners=False)
-            activation, gradient = self._at(run, layer, x if factor > 1 else run.x)
-            activations = activations + enlarged(activation) / len(factors)
-            gradients = gradients + enlarged(gradient) / len(factors)
-            run.partial(so_far, False)
-        return Attribution(so_far(), signed=False, layer=layer)
+            x = run.x
+            if factor > 1:
+                x = torch.nn.functional.interpolate(run.x, size=side, mode="bicubic", align_corners=False)
+            seen.append(self._at(run, layer, x))
+            run.partial(lambda: _joined(seen, size), False)
+        return Attribution(_joined(seen, size), signed=False, layer=layer)
 
     @staticmethod
     def _at(run: Run, layer: str, x: Any) -> tuple[Any, Any]:
@@ -77,3 +71,23 @@ class Cameras(Explainer):
                 raise XaiError(f"The layer {layer!r} is not used when the network classifies; choose another.")
             gradient = torch.autograd.grad(score, caught[-1])[0]
         return caught[-1].detach(), gradient
+
+
+def _joined(seen: list[tuple[Any, Any]], size: tuple[int, ...]) -> Floats:
+    """ReLU of the sum over channels of mean activation times mean gradient, all enlarged to `size`.
+
+    A few channels at a time: at the picture's size all of them would take gigabytes.
+    """
+    import torch
+
+    def mean(kind: int, channels: slice) -> Any:
+        return sum(
+            torch.nn.functional.interpolate(one[kind][:, channels], size=size, mode="bilinear", align_corners=False)[0]
+            for one in seen
+        ) / len(seen)
+
+    total: Any = 0.0
+    for start in range(0, seen[0][0].shape[1], CHANNELS):
+        channels = slice(start, start + CHANNELS)
+        total = total + (mean(0, channels) * mean(1, channels)).sum(0)
+    return array(total.clamp_min(0))

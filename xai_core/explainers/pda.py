@@ -120,24 +120,33 @@ class PredictionDifference(Explainer):
         p = np.full(1 + len(places) * self.samples, np.nan)
         classes = 0
 
-        def so_far() -> Floats:
-            after = p[1:].reshape(-1, self.samples).mean(axis=1)
-            known = np.flatnonzero(np.isfinite(after))
-            lost = p[0] - after[known]
+        def so_far() -> tuple[Floats, Floats]:
+            """The map and its standard error."""
+            drawn = p[1:].reshape(-1, self.samples)
+            known = np.flatnonzero(np.isfinite(drawn).all(axis=1))
+            after = drawn[known].mean(axis=1)
+            errors = drawn[known].std(axis=1, ddof=min(1, self.samples - 1)) / self.samples**0.5
             if self.difference == "evidence":
-                lost = log_odds(p[0], classes) - log_odds(after[known], classes)
-            values, count = np.zeros((height, width)), np.zeros((height, width))
-            for window, one in zip(known, lost, strict=True):
+                lost = log_odds(p[0], classes) - log_odds(after, classes)
+                errors = errors / np.maximum(np.log(2) * after * (1 - after), 1 / LAPLACE)
+            else:
+                lost = p[0] - after
+            values, squares, count = (np.zeros((height, width)) for _ in range(3))
+            for window, one, error in zip(known, lost, errors, strict=True):
                 top, left = places[window]
-                values[top : top + side, left : left + side] += one
-                count[top : top + side, left : left + side] += 1
-            return np.asarray(values / np.maximum(count, 1), dtype=np.float32)
+                where = np.s_[top : top + side, left : left + side]
+                values[where] += one
+                squares[where] += error**2
+                count[where] += 1
+            count = np.maximum(count, 1)
+            return (values / count).astype(np.float32), (np.sqrt(squares) / count).astype(np.float32)
 
         for rows, logits in run.logits(len(p), redrawn):
             p[rows] = logits.double().softmax(1)[:, run.target].cpu().numpy()
             classes = logits.shape[1]
-            run.partial(so_far, True)
-        return Attribution(so_far(), signed=True)
+            run.partial(lambda: so_far()[0], True)
+        values, errors = so_far()
+        return Attribution(values, signed=True, errors=errors if self.samples > 1 else None)
 
     def _places(self, length: int, side: int) -> list[int]:
         return [int(start) for start in np.linspace(0, length - side, self.positions).round()]
