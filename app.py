@@ -7,9 +7,11 @@ from pages.parts import backend, components
 st.set_page_config(page_title="Saliency Compare", page_icon=str(components.ASSETS / "icon.svg"), layout="wide")
 components.page_style()
 backend.warm_up()
-st.navigation(
+page = st.navigation(
     [
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:", default=True),
         st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
     ]
-).run()
+)
+components.go_on_to_wanted_page()
+page.run()

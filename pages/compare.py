@@ -26,6 +26,7 @@ PRESET_WORDS = {"quick": "Quick", "balanced": "Balanced", "paper": "Paper"}
 
 
 def main() -> None:
+    components.inside_app("pages/compare.py")
     with st.sidebar:
         chosen = picture.choose()
         corruptions = forms.corruptions()
@@ -154,7 +155,7 @@ def _score_parameters(name: str, preset: str) -> Parameters:
     if not spec.options:
         return spec.make()
     st.markdown(f"**{spec.title}**", help=spec.summary)
-    return forms.parameters(spec, preset)
+    return forms.parameters(spec, preset, kind="score.")
 
 
 def _target(cards: list[Card]) -> tuple[int | None, int]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import streamlit as st
+import io
+import re
 
-from pages.parts import backend
+import streamlit as st
+from PIL import Image
+
+from pages.parts import backend, components
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
@@ -16,9 +20,12 @@ from xai_core.render.numbers import duration
 from xai_core.types import Cost, Pixels, SaliencyMap, XaiError
 
 PICTURE_WIDTH = 224
+PAUSE = 1.5
+"""Seconds between two looks at the examples: a page of cards is a lot to draw anew."""
 
 
 def main() -> None:
+    components.inside_app("pages/methods.py")
     st.title("Methods")
     st.caption(
         "Every method with its idea, its formula and what it costs. The maps are those of the quick preset, computed "
@@ -56,7 +63,7 @@ def _examples(specs: list[Spec], card: Card) -> Comparison:
 def _live_cards(specs: list[Spec], examples: Comparison | None) -> None:
     standing = _followed(examples)
     pending = standing is not None and standing.pending
-    pause = backend.pace().pause(backend.session()) if pending else None
+    pause = max(backend.pace().pause(backend.session()), PAUSE) if pending else None
 
     def cards() -> None:
         now = _followed(examples)
@@ -97,7 +104,7 @@ def _card(spec: Spec, standing: Standing | None) -> None:
             st.subheader(spec.title, anchor=spec.name)
             st.markdown(f":gray-badge[{FAMILIES[spec.family]}] `{spec.name}`")
             st.markdown(spec.summary)
-            st.markdown(f"**What is computed:** {_escaped(' '.join((spec.parameters.__doc__ or '').split()))}")
+            st.markdown(f"**What is computed:** {_escaped(_formula(spec))}")
             st.markdown(f"**Passes:** {_costs(spec)}")
             if spec.reference:
                 st.markdown(f"**Checked against:** {spec.reference}, which can be chosen in its place.")
@@ -123,7 +130,7 @@ def _example(spec: Spec, standing: Standing | None) -> None:
         with st.container(height=PICTURE_WIDTH + 40, border=False):
             st.caption("No model is ready." if standing is None else "Waiting for the map")
         return
-    st.image(_shown(frame, saliency), width=PICTURE_WIDTH)
+    st.image(_shown(saliency.key, frame, saliency), width=PICTURE_WIDTH)
     st.caption(" · ".join(_caption(saliency)))
 
 
@@ -132,9 +139,19 @@ def _caption(saliency: SaliencyMap) -> list[str]:
     return [*layer, duration(saliency.seconds), *saliency.notes]
 
 
-def _shown(frame: Pixels, saliency: SaliencyMap) -> Pixels:
-    indices, _ = shades(saliency.values, saliency.signed)
-    return overlay(frame, indices, table_for(saliency.signed, "value", SEQUENTIAL[0], DIVERGING[0]), 0.75)
+@st.cache_data(max_entries=256, show_spinner=False)
+def _shown(key: str, _frame: Pixels, _saliency: SaliencyMap) -> bytes:
+    """The map over its picture as a PNG; made once for a map's key."""
+    indices, _ = shades(_saliency.values, _saliency.signed)
+    table = table_for(_saliency.signed, "value", SEQUENTIAL[0], DIVERGING[0])
+    buffer = io.BytesIO()
+    Image.fromarray(overlay(_frame, indices, table, 0.75)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _formula(spec: Spec) -> str:
+    """The docstring of the method's class, without its references to the specification."""
+    return re.sub(r"[;,] spec M-\d+", "", " ".join((spec.parameters.__doc__ or "").split()))
 
 
 def _costs(spec: Spec) -> str:

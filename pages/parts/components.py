@@ -21,6 +21,23 @@ def page_style() -> None:
     st.logo(str(ASSETS / "logo.svg"), size="large")
 
 
+def inside_app(page: str) -> None:
+    """Goes through `app.py` when a page's own address is the first that a new server is asked for.
+
+    Until `app.py` has run once, Streamlit runs such a page alone, without its style and its navigation.
+    """
+    if not st.session_state.get("inside_app"):
+        st.session_state.wanted_page = page
+        st.switch_page("app.py")
+
+
+def go_on_to_wanted_page() -> None:
+    """What `app.py` does with what `inside_app` has left."""
+    st.session_state.inside_app = True
+    if "wanted_page" in st.session_state:
+        st.switch_page(str(st.session_state.pop("wanted_page")))
+
+
 @cache
 def _component(name: str) -> Any:
     return st.components.v2.component(

@@ -11,11 +11,14 @@ from xai_core.registry import CORRUPTIONS, Option, Parameters, Spec
 from xai_core.types import XaiError
 
 
-def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset()) -> Parameters:
-    """Widgets for every parameter of a Spec, starting at the preset; changing the preset starts them anew."""
+def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset(), kind: str = "") -> Parameters:
+    """Widgets for every parameter of a Spec, starting at the preset; changing the preset starts them anew.
+
+    `kind` begins the widgets' keys where names of two kinds may be the same.
+    """
     start = spec.make({}, preset)
     values = {
-        option.name: _widget(option, getattr(start, option.name), f"{spec.name}.{option.name}.{preset}")
+        option.name: _widget(option, getattr(start, option.name), f"{kind}{spec.name}.{option.name}.{preset}")
         for option in spec.options
         if option.name not in skip
     }

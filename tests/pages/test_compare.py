@@ -61,10 +61,12 @@ def test_every_parameter_of_every_method_and_score_has_a_widget(page: AppTest) -
     page.session_state["methods"] = list(METHODS.entries())
     page.run()
     keys = {widget.key for kind in (page.selectbox, page.number_input, page.text_input, page.toggle) for widget in kind}
-    for spec in [*METHODS, *SCORES]:
-        for option in spec.options:
-            if option.name != "implementation":
-                assert f"{spec.name}.{option.name}.quick" in keys
+    assert not page.exception
+    for kind, registry in (("", METHODS), ("score.", SCORES)):
+        for spec in registry:
+            for option in spec.options:
+                if option.name != "implementation":
+                    assert f"{kind}{spec.name}.{option.name}.quick" in keys
     assert {f"corruption.{spec.name}" for spec in CORRUPTIONS} <= {slider.key for slider in page.slider}
 
 
