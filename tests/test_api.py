@@ -255,7 +255,7 @@ def test_the_sentence_names_what_is_possible(model: Any, picture: Picture) -> No
         xc.explain(model, picture, "gradkam")
     with pytest.raises(xc.XaiError, match=", ".join(SCORES.entries())):
         xc.score(model, picture, np.eye(32), ["rode"])
-    with pytest.raises(xc.XaiError, match="samples, noise_level"):
+    with pytest.raises(xc.XaiError, match="samples, reduction"):
         xc.explain(model, picture, "smoothgrad", sample=3)
     with pytest.raises(xc.XaiError, match="0 to 4"):
         xc.explain(model, picture, "gradcam", target=5)
