@@ -32,7 +32,11 @@ class Settings(BaseModel):
     weights_mirror: str = Field("", description="Base address to download torchvision's checkpoints from instead.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.")
     threads: int = Field(0, ge=0, description="CPU threads of a computing process; 0 means one per core.")
-    batch: int = Field(0, ge=0, description="Images per pass; 0 means measured: on a GPU at first use, on a CPU by `warm`, before that 8.")
+    batch: int = Field(
+        0,
+        ge=0,
+        description="Images per pass; 0 means measured: on a GPU at first use, on a CPU by `warm`, before that 8.",
+    )
     engine: Literal["inline", "local", "ray"] = Field(
         "local",
         description="Where the dashboard computes: local is a worker process, inline its own process, ray Ray actors.",
