@@ -277,7 +277,6 @@ def test_integrated_gradients_do_not_depend_on_how_a_function_is_written() -> No
 @pytest.mark.parametrize("kind", [GuidedBackprop, Deconvnet])
 def test_where_everything_is_positive_nothing_is_rectified(kind: Any) -> None:
     frame = toys.frame(12)
-    expected = explained(Gradient, Positive(), frame, reduction="sum").values
     torch.manual_seed(0)
     network = Positive()
     expected = explained(Gradient, network, frame, reduction="sum").values

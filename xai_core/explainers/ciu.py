@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from ..registry import METHODS, parameter
 from ..types import Attribution, Cost, Run
 from .base import Explainer
-from .superpixels import Fill, Segmentation, filled, segments
+from .superpixels import Fill, Segmentation, hiding, segments
 
 
 @METHODS.register(
@@ -44,15 +44,8 @@ class Ciu(Explainer):
         inverse = self.strategy == "inverse"
         keep = np.eye(count, dtype=bool) if inverse else ~np.eye(count, dtype=bool)
         keep = np.concatenate([np.ones((1, count), dtype=bool), keep])
-        visible = run.x
-        hidden = run.normalise(filled(run.frame, labels, self.fill))[None]
-        places, rows_kept = run.tensor(labels), run.tensor(keep)
         p = np.empty(1 + count)
-
-        def perturbed(start: int, stop: int) -> Any:
-            return visible.where(rows_kept[start:stop][:, places][:, None], hidden)
-
-        for rows, probabilities in run.probabilities(1 + count, perturbed):
+        for rows, probabilities in run.probabilities(1 + count, hiding(run, labels, self.fill, keep)):
             p[rows] = probabilities.double().cpu().numpy()
         values = contextual(p[0], p[1:], inverse)[self.shown]
         return Attribution(values[labels], signed=self.shown == "influence")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from ..seeds import generator
 from ..types import Attribution, Bools, Cost, Run
 from .base import Explainer
 from .sampling import is_precise, precision_parameter
-from .superpixels import Fill, Segmentation, filled, segments
+from .superpixels import Fill, Segmentation, hiding, segments
 
 Doubles = npt.NDArray[np.float64]
 CHECKED_EVERY = 32
@@ -101,9 +101,6 @@ class KernelShap(Explainer):
         if features > 1:
             drawn = coalitions(self.samples, features, balanced, generator(run.seed, "kernel shap"))
         keep = np.concatenate([np.zeros((1, features), dtype=bool), np.ones((1, features), dtype=bool), drawn])
-        shown = run.x
-        hidden = run.normalise(filled(run.frame, labels, self.fill))[None]
-        places, rows_kept = run.tensor(labels), run.tensor(keep)
         y = np.empty(len(keep))
         done = 0
 
@@ -111,10 +108,7 @@ class KernelShap(Explainer):
             values, errors = shapley_regression(keep[2:done], y[2:done], y[0], y[1], group=1 + balanced)
             return values[labels], errors[labels]
 
-        def perturbed(start: int, stop: int) -> Any:
-            return shown.where(rows_kept[start:stop][:, places][:, None], hidden)
-
-        for rows, logits in run.logits(len(keep), perturbed):
+        for rows, logits in run.logits(len(keep), hiding(run, labels, self.fill, keep)):
             y[rows] = logits[:, run.target].double().cpu().numpy()
             done = rows.stop
             if done > 2:

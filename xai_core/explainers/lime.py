@@ -15,7 +15,7 @@ from ..seeds import derive, generator
 from ..types import Attribution, Bools, Cost, Run
 from .base import CheckedExplainer
 from .sampling import balanced_masks, independent_masks, is_precise, precision_parameter
-from .superpixels import Fill, Segmentation, filled, segments
+from .superpixels import Fill, Segmentation, filled, hiding, segments
 
 Doubles = npt.NDArray[np.float64]
 
@@ -137,14 +137,6 @@ class Lime(CheckedExplainer):
         labels = segments(run.frame, self.segmentation, self.segments)
         keep = self._masks(int(labels.max()) + 1, generator(run.seed, "lime"))
         weights = kernel_weights(keep, self.kernel_width)
-        shown = run.x
-        hidden = run.normalise(filled(run.frame, labels, self.fill))[None]
-        places, rows_kept = run.tensor(labels), run.tensor(keep)
-
-        def perturbed(start: int, stop: int) -> Any:
-            visible = rows_kept[start:stop][:, places][:, None]
-            return shown.where(visible, hidden)
-
         fit: Callable[..., tuple[Doubles, Doubles]] = weighted_ridge
         if self.sampling == "balanced":
             fit = AssistedRidge(keep.shape[1], self.kernel_width, generator(run.seed, "lime surrogate"))
@@ -155,7 +147,7 @@ class Lime(CheckedExplainer):
             coefficients, errors = fit(keep[:done], y[:done], weights[:done], self.ridge)
             return coefficients[labels], errors[labels]
 
-        for rows, probabilities in run.probabilities(self.samples, perturbed):
+        for rows, probabilities in run.probabilities(self.samples, hiding(run, labels, self.fill, keep)):
             y[rows] = probabilities.cpu().numpy()
             done = rows.stop
             run.partial(lambda: fitted()[0], True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ..registry import METHODS, parameter
 from ..types import Attribution, Cost, Run
 from .base import array, upsampled
@@ -75,5 +73,4 @@ class ScoreCAM(LayerMap):
         with run.apart():
             channels = len(run.output_of(run.layer(self.layer)))
         run.expect(Cost(1 + channels, 0))
-        found = super().explain_by_library(run)
-        return Attribution(np.asarray(found.values), signed=False, layer=found.layer, notes=found.notes)
+        return super().explain_by_library(run)

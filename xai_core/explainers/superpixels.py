@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..types import Floats, Pixels
+from ..types import Bools, Floats, Make, Pixels, Run
 
 Segmentation = Literal["slic", "quickshift"]
 Fill = Literal["segment_mean", "black", "grey", "light_grey", "mean", "blur"]
@@ -26,6 +26,17 @@ def segments(pixels: Pixels, method: Segmentation, count: int) -> np.ndarray:
     else:
         labels = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2)
     return np.asarray(np.unique(labels, return_inverse=True)[1].reshape(pixels.shape[:2]))
+
+
+def hiding(run: Run, labels: np.ndarray, fill: Fill, keep: Bools) -> Make:
+    """Makes the picture once for every row of `keep`, bool (N, S), with the superpixels that do not stay filled."""
+    hidden = run.normalise(filled(run.frame, labels, fill))[None]
+    places, kept = run.tensor(labels), run.tensor(keep)
+
+    def make(start: int, stop: int) -> Any:
+        return run.x.where(kept[start:stop][:, places][:, None], hidden)
+
+    return make
 
 
 def filled(pixels: Pixels, labels: np.ndarray, fill: Fill) -> Floats:
