@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -96,6 +96,13 @@ def test_a_prediction_comes_back_as_it_was(
 
 
 @given(st.dictionaries(names, numbers, max_size=4), st.dictionaries(names, st.tuples(lines, lines), max_size=3))
+@example(
+    {"array": 0.0, "curve": 1.0},
+    {
+        "curve": (np.zeros(1, np.float32), np.zeros(1, np.float32)),
+        "dict": (np.zeros(1, np.float32), np.zeros(1, np.float32)),
+    },
+)
 @settings(deadline=None)
 def test_a_score_comes_back_as_it_was(
     values: dict[str, float], curves: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
@@ -164,7 +171,7 @@ class Planted:
 
 def test_a_pickle_with_a_valid_hash_is_refused_and_not_executed(tmp_path: Path) -> None:
     planted = tmp_path / "executed"
-    header = b'{"type": "Score", "content": {"name": {"__array__": 0}}}'
+    header = b'{"type": "Score", "content": {"name": {"array": 0}}}'
     body = len(header).to_bytes(8, "little") + header
     for payload in (pickle.dumps(Planted(planted)), _npy_of_objects(planted)):
         data = body + payload

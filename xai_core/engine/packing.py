@@ -48,15 +48,16 @@ def unpack(data: bytes) -> Result:
 
 
 def _plain(value: Any, arrays: list[np.ndarray]) -> Any:
+    """The value as JSON. Every object is marked with what it is, so that no text in a result can pose as one."""
     if isinstance(value, np.ndarray):
         arrays.append(value)
-        return {"__array__": len(arrays) - 1}
+        return {"array": len(arrays) - 1}
     if isinstance(value, Cost):
-        return {"__cost__": [value.forward, value.backward]}
+        return {"cost": [value.forward, value.backward]}
     if isinstance(value, Curve):
-        return {"__curve__": [_plain(value.x, arrays), _plain(value.y, arrays)]}
+        return {"curve": [_plain(value.x, arrays), _plain(value.y, arrays)]}
     if isinstance(value, dict):
-        return {key: _plain(one, arrays) for key, one in value.items()}
+        return {"dict": {key: _plain(one, arrays) for key, one in value.items()}}
     if isinstance(value, list | tuple):
         return [_plain(one, arrays) for one in value]
     return value
@@ -67,11 +68,13 @@ def _restored(value: Any, arrays: list[np.ndarray]) -> Any:
         return tuple(_restored(one, arrays) for one in value)
     if not isinstance(value, dict):
         return value
-    if "__array__" in value:
-        return arrays[value["__array__"]]
-    if "__cost__" in value:
-        return Cost(*value["__cost__"])
-    if "__curve__" in value:
-        x, y = value["__curve__"]
-        return Curve(_restored(x, arrays), _restored(y, arrays))
-    return {key: _restored(one, arrays) for key, one in value.items()}
+    match value:
+        case {"array": int(number)}:
+            return arrays[number]
+        case {"cost": [forward, backward]}:
+            return Cost(forward, backward)
+        case {"curve": [x, y]}:
+            return Curve(_restored(x, arrays), _restored(y, arrays))
+        case {"dict": dict(content)}:
+            return {key: _restored(one, arrays) for key, one in content.items()}
+    raise ValueError("damaged result")
