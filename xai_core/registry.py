@@ -231,6 +231,7 @@ class Registry(Generic[E]):
 FAMILIES = {
     "gradient": "Gradients",
     "cam": "Class activation maps",
+    "propagation": "Propagation",
     "shap": "Shapley values",
     "superpixel": "Superpixels",
     "perturbation": "Perturbation",
