@@ -157,7 +157,8 @@ class Attribution:
     `values` is float32 (H, W) in the input frame; `signed` tells whether negative values mean evidence against the
     target; `errors` is the standard error of `values` for sampled methods; `layer` names the layer it was taken at;
     `notes` are sentences to show beside the map. `completeness` is the error of a method whose values should add up
-    to a difference of logits: |sum of values - difference| / |difference|.
+    to a difference of logits: |sum of values - difference| / |difference|. `details` are small arrays by name that
+    tell more of how the map came about.
     """
 
     values: npt.NDArray[Any]
@@ -166,6 +167,7 @@ class Attribution:
     layer: str | None = None
     notes: tuple[str, ...] = ()
     completeness: float | None = None
+    details: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +177,7 @@ class SaliencyMap:
     `values` is float32 (H, W) in the model's input frame, not normalised; `errors` is its standard error per pixel
     for sampled methods, else None. `target` is the class index. `passes` and `seconds` are what it cost.
     `corruptions` are those of the picture, as on the command line; `completeness` is the relative error of the sum of
-    the values, where it should be a difference of logits.
+    the values, where it should be a difference of logits. `details` are small arrays that tell how it came about.
     """
 
     values: Floats
@@ -193,6 +195,7 @@ class SaliencyMap:
     profile: Mapping[str, Any]
     corruptions: tuple[str, ...] = ()
     completeness: float | None = None
+    details: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -207,6 +207,7 @@ class Executor:
             corruptions=tuple(step.text for step in request.input.corruptions),
             notes=(*attribution.notes, *_warnings(values)),
             completeness=attribution.completeness,
+            details={name: frozen(np.asarray(values)) for name, values in attribution.details.items()},
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,

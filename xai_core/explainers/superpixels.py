@@ -8,7 +8,7 @@ import numpy as np
 
 from ..types import Bools, Floats, Make, Pixels, Run
 
-Segmentation = Literal["slic", "quickshift"]
+Segmentation = Literal["slic", "quickshift", "grid", "felzenszwalb", "watershed"]
 Fill = Literal["segment_mean", "black", "grey", "light_grey", "mean", "blur"]
 
 
@@ -17,15 +17,51 @@ def segments(pixels: Pixels, method: Segmentation, count: int) -> np.ndarray:
 
     `slic` aims at `count` segments of compactness 10, on a picture smoothed by 2 px: without that, noise of sigma 25
     makes it return a single segment. `quickshift` has lime's settings (kernel 4, distance 200, ratio 0.2) and finds
-    its own number. Both get uint8: on floats of 0-255 quickshift finds five times as many.
+    its own number. Both get uint8: on floats of 0-255 quickshift finds five times as many. `grid` has as many rows as
+    columns, `watershed` floods the picture's edges from a grid of places, and `felzenszwalb` gets the scale at which
+    it comes closest to `count`.
     """
     from skimage.segmentation import quickshift, slic
 
     if method == "slic":
         labels = slic(pixels, n_segments=count, compactness=10, start_label=0, channel_axis=-1, sigma=2)
-    else:
+    elif method == "quickshift":
         labels = quickshift(pixels, kernel_size=4, max_dist=200, ratio=0.2)
+    elif method == "grid":
+        rows, columns = (np.arange(length) * cells_along(count) // length for length in pixels.shape[:2])
+        labels = rows[:, None] * cells_along(count) + columns
+    elif method == "watershed":
+        labels = _watershed(pixels, count)
+    else:
+        labels = _felzenszwalb(pixels, count)
     return np.asarray(np.unique(labels, return_inverse=True)[1].reshape(pixels.shape[:2]))
+
+
+def cells_along(count: int) -> int:
+    """Cells along a side of the square grid that has about `count` of them."""
+    return max(1, round(np.sqrt(count)))
+
+
+def _watershed(pixels: Pixels, count: int) -> np.ndarray:
+    from skimage.filters import gaussian, sobel
+    from skimage.segmentation import watershed
+
+    grey = gaussian(pixels.astype(np.float32).mean(axis=2) / 255, sigma=2)
+    return np.asarray(watershed(sobel(grey), markers=count, compactness=1e-4))
+
+
+def _felzenszwalb(pixels: Pixels, count: int) -> np.ndarray:
+    """The coarser the scale, the fewer segments: the scale is halved into its interval seven times."""
+    from skimage.segmentation import felzenszwalb
+
+    low, high = 1.0, 10_000.0
+    smallest = max(4, pixels.shape[0] * pixels.shape[1] // (8 * count))
+    found: list[np.ndarray] = []
+    for _ in range(7):
+        scale = (low * high) ** 0.5
+        found.append(np.asarray(felzenszwalb(pixels, scale=scale, sigma=0.8, min_size=smallest)))
+        low, high = (scale, high) if found[-1].max() + 1 > count else (low, scale)
+    return min(found, key=lambda labels: abs(int(labels.max()) + 1 - count))
 
 
 def hiding(run: Run, labels: np.ndarray, fill: Fill, keep: Bools) -> Make:
