@@ -11,7 +11,7 @@ from pages.parts import backend, background, components, forms, picture
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
-from xai_core.engine.comparison import DEFAULT_METHODS, Comparison, Variant
+from xai_core.engine.comparison import DEFAULT_METHODS, DEFAULT_SCORES, Comparison, Variant
 from xai_core.engine.following import Standing, follow
 from xai_core.registry import FAMILIES, METHODS, MODELS, PRESETS, SCORES, Parameters
 from xai_core.render import charts, export
@@ -32,7 +32,7 @@ def main() -> None:
         corruptions = forms.corruptions()
         cards = _models()
         variants, scores = _methods()
-        target, seed = _target(cards)
+        target, against, seed = _target(cards)
         look = _look()
         mask = picture.choose_mask(chosen) if chosen is not None else None
     for problem in card_module.problems():
@@ -45,7 +45,7 @@ def main() -> None:
         backend.engine().want(backend.session(), [])
         return
     assert chosen is not None
-    comparison = Comparison(chosen, ready, variants, corruptions, scores, mask, target, seed)
+    comparison = Comparison(chosen, ready, variants, corruptions, scores, mask, target, seed, against)
     _show(comparison, look)
 
 
@@ -117,7 +117,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
         score_names = st.multiselect(
             "Scores",
             list(SCORES.entries()),
-            default=list(SCORES.entries()),
+            default=list(DEFAULT_SCORES),
             format_func=lambda name: SCORES[name].title,
             placeholder="No scores",
             key="scores",
@@ -158,7 +158,8 @@ def _score_parameters(name: str, preset: str) -> Parameters:
     return forms.parameters(spec, preset, kind="score.")
 
 
-def _target(cards: list[Card]) -> tuple[int | None, int]:
+def _target(cards: list[Card]) -> tuple[int | None, int | None, int]:
+    """The explained class, the class that it is explained against, and the seed."""
     if "clicked_target" in st.session_state:
         st.session_state.target = st.session_state.pop("clicked_target")
     words = _class_words(cards[0].labels if cards else ())
@@ -169,7 +170,15 @@ def _target(cards: list[Card]) -> tuple[int | None, int]:
         help="The class whose evidence the maps show. Type to search, or click a class above the maps.",
         key="target",
     )
-    return target, int(st.session_state.get("seed", 0))
+    against = st.selectbox(
+        "and not",
+        list(words),
+        format_func=lambda index: "No other class in particular" if index is None else words[index],
+        help="Why the one class and not the other: gradient, CAM and Shapley methods then explain the difference of "
+        "the two logits.",
+        key="against",
+    )
+    return target, against, int(st.session_state.get("seed", 0))
 
 
 @lru_cache(maxsize=16)

@@ -95,18 +95,22 @@ def explain(
     target: int | None = None,
     seed: int = 0,
     corruptions: Sequence[str] = (),
+    against: int | None = None,
     **parameters: Any,
 ) -> SaliencyMap:
     """A saliency map, float32 (H, W) in the model's input frame.
 
-    `target` is a class index; None is the model's top class on the uncorrupted picture. `parameters` are the
+    `target` is a class index; None is the model's top class on the uncorrupted picture. `against` is the class that it
+    is explained against (why the one and not the other), for gradient, CAM and Shapley methods. `parameters` are the
     method's own, such as `samples=50`. Raises `XaiError` for what does not fit.
     """
     spec, seed = METHODS[method], _as_seed(seed)
     given = prepare_input(picture, model.card, tuple(chain.parse(text) for text in corruptions), seed)
     if target is None:
         target = cast(Prediction, engine().result(Predict(given.clean))).top
-    return cast(SaliencyMap, engine().result(Explain(given, method, spec.make(parameters), _class_index(target), seed)))
+    against = None if against is None else _class_index(against)
+    request = Explain(given, method, spec.make(parameters), _class_index(target), seed, against)
+    return cast(SaliencyMap, engine().result(request))
 
 
 def score(

@@ -76,6 +76,7 @@ def _parser() -> Parser:
     explain.add_argument("--model", required=True, metavar="A[,B]", help="models, by name")
     explain.add_argument("--method", required=True, metavar="A[,B]", help="methods, by name; NAME@LABEL is a variant")
     explain.add_argument("--target", type=int, metavar="N", help="class index; default: each model's top class")
+    explain.add_argument("--against", type=int, metavar="N", help="explain why the target and not this class")
     explain.add_argument("--corrupt", action="append", default=[], metavar="NAME=VALUE", help="in the order given")
     explain.add_argument("--seed", type=int, default=0, metavar="N")
     explain.add_argument("--preset", choices=PRESETS, default="paper", help="default: paper")
@@ -233,7 +234,9 @@ def _explain(options: argparse.Namespace) -> None:
         raise XaiError(f"--seed {options.seed} does not fit: a seed is 0 or greater.")
     for card in models:
         _fetch(card)
-    comparison = Comparison(picture, models, variants, corruptions, scores, mask, options.target, options.seed)
+    comparison = Comparison(
+        picture, models, variants, corruptions, scores, mask, options.target, options.seed, options.against
+    )
     for card in models:
         comparison.checked_target(card)
 

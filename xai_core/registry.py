@@ -99,6 +99,11 @@ class Spec:
     """Whether a score asks for further maps."""
 
     @property
+    def contrasts(self) -> bool:
+        """Whether the method can explain one class against another: it follows a logit, or a difference of two."""
+        return self.family in ("gradient", "cam", "shap")
+
+    @property
     def options(self) -> list[Option]:
         """The parameters in the order of their declaration."""
         return [_option(name, info) for name, info in self.parameters.model_fields.items()]

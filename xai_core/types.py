@@ -175,7 +175,8 @@ class SaliencyMap:
     """A saliency map with all that made it.
 
     `values` is float32 (H, W) in the model's input frame, not normalised; `errors` is its standard error per pixel
-    for sampled methods, else None. `target` is the class index. `passes` and `seconds` are what it cost.
+    for sampled methods, else None. `target` is the class index; `against` the class that it is explained against, or
+    None. `passes` and `seconds` are what it cost.
     `corruptions` are those of the picture, as on the command line; `completeness` is the relative error of the sum of
     the values, where it should be a difference of logits. `details` are small arrays that tell how it came about.
     """
@@ -196,6 +197,7 @@ class SaliencyMap:
     corruptions: tuple[str, ...] = ()
     completeness: float | None = None
     details: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    against: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +247,8 @@ class Run(Protocol):
     frame: Pixels
     """The corrupted picture in the model's input frame, uint8 (H, W, 3)."""
     target: int
-    """The class that is explained."""
+    """The class that is explained. Where it is explained against another one, its logit is the difference of the two
+    in all that this run computes, and its probability the difference of the two probabilities."""
     seed: int
 
     @property
@@ -293,6 +296,10 @@ class Run(Protocol):
 
     def apart(self) -> Any:
         """A context manager for passes that only check a result: they are neither reported nor counted."""
+
+    def another_map(self, target: int) -> Floats | None:
+        """The map float32 (H, W) of another class by the method that made the map that is scored, from the cache where
+        it is there; its passes are its own. None for a map that somebody brought along."""
 
     def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
         """Offers an intermediate map; `values` is only called when somebody is due to see one."""

@@ -29,6 +29,7 @@ from .tiny import (
 
 NAMES = list(SCORES.entries())
 every_score = pytest.mark.parametrize("name", NAMES)
+every_score_of_a_given_map = pytest.mark.parametrize("name", [name for name in NAMES if not SCORES[name].extra_maps])
 
 pytestmark = pytest.mark.usefixtures("tiny_card")
 
@@ -43,9 +44,14 @@ def a_map(seed: int = 0, ties: float = 0.0) -> np.ndarray:
 
 
 def request(name: str, picture: Picture, mask: Mask | None = None, **facts: Any) -> Evaluate:
+    """A score of a given map, or where the score needs more maps of the method, of one that a method makes."""
     parameters = facts.pop("parameters", None) or cheap(SCORES[name])
     values = frozen(facts.pop("values", a_map()))
-    subject = GivenMap(**{"input": seen_by_tiny(picture), "values": values, "target": 2, "seed": 0, **facts})
+    common = {"input": seen_by_tiny(picture), "target": 2, "seed": 0, **facts}
+    subject: Explain | GivenMap = GivenMap(values=values, **common)
+    if SCORES[name].extra_maps:
+        reduction = "abs_max" if (values == a_map()).all() else "abs_sum"  # another map is another method
+        subject = Explain(method="gradient", parameters=METHODS["gradient"].make({"reduction": reduction}), **common)
     return evaluate(subject, name, parameters, MODELS["tiny"], mask, picture)
 
 
@@ -155,7 +161,7 @@ def test_another_batch_size_gives_the_same_score(
         assert found[part] == pytest.approx(expected[part], abs=1e-4 * (facts.high - facts.low))
 
 
-@every_score
+@every_score_of_a_given_map
 def test_scaling_a_map_changes_no_score(name: str, picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores see ranks, or they see maps scaled to one size: else two methods could not be compared."""
     executor = fresh_executor(monkeypatch)
@@ -211,9 +217,10 @@ def test_progress_rises_to_the_total_and_never_beyond(
     watch = Watch(progress=lambda done, total: reports.append((done, total)))
     computed(fresh_executor(monkeypatch), asked, watch)
     done = [report[0] for report in reports]
-    assert all(report[1] == asked.cost.total for report in reports)
+    total = sum(one.cost.total for one in (asked, *asked.needs))
+    assert all(report[1] == total for report in reports[len(asked.needs) :])
     assert done == sorted(done)
-    assert max(done, default=0) == asked.cost.total
+    assert max(done, default=0) == total
 
 
 @every_score
@@ -274,7 +281,7 @@ def test_a_mask_of_another_size_is_refused_in_one_sentence(name: str, picture: P
     assert is_sentence(str(error.value))
 
 
-@every_score
+@every_score_of_a_given_map
 def test_a_map_of_another_size_is_refused_in_one_sentence(
     name: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,3 +314,14 @@ def test_a_parameter_that_it_does_not_have_or_that_does_not_fit_is_refused_in_on
         with pytest.raises(XaiError) as error:
             SCORES[name].make(values)
         assert is_sentence(str(error.value)), str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if SCORES[name].extra_maps])
+def test_a_score_of_several_maps_is_undefined_for_one_that_was_brought_along(
+    name: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = GivenMap(seen_by_tiny(picture), frozen(a_map()), 2)
+    asked = evaluate(given, name, cheap(SCORES[name]), MODELS["tiny"], None, picture)
+    found = computed(fresh_executor(monkeypatch), asked)
+    check_score(found, name)
+    assert all(math.isnan(value) for value in found.values.values())

@@ -81,7 +81,10 @@ def check_facts(spec: Spec) -> None:
     assert not {option.name for option in spec.options} & RESERVED
 
 
-RESERVED = {"model", "picture", "method", "target", "seed", "corruptions", "saliency", "scores", "mask", "preset"}
+RESERVED = {
+    *("model", "picture", "method", "target", "against", "seed"),
+    *("corruptions", "saliency", "scores", "mask", "preset"),
+}
 """Keywords of the Python interface, which method and score parameters stand beside."""
 
 

@@ -258,7 +258,7 @@ def test_standard_errors_are_the_spread_over_seeds(kind: str, per: str) -> None:
     maps = [explained(toys.frame(32), seed=seed, batch=120, **chosen) for seed in range(40)]
     spread = np.std([one.values for one in maps], axis=0, ddof=1)
     errors = np.sqrt(np.mean([np.square(one.errors, dtype=np.float64) for one in maps], axis=0))
-    assert np.sqrt(np.mean(errors**2) / np.mean(spread**2)) == pytest.approx(1, abs=0.25)
+    assert 0.8 < np.sqrt(np.mean(errors**2) / np.mean(spread**2)) < 1.4  # the kernel leaves shap few samples
 
 
 def test_the_passes_of_drawn_samples_are_announced_exactly() -> None:

@@ -59,6 +59,7 @@ def test_the_page_computes_its_default_view(page: AppTest) -> None:
 
 def test_every_parameter_of_every_method_and_score_has_a_widget(page: AppTest) -> None:
     page.session_state["methods"] = list(METHODS.entries())
+    page.session_state["scores"] = list(SCORES.entries())
     page.run()
     keys = {widget.key for kind in (page.selectbox, page.number_input, page.text_input, page.toggle) for widget in kind}
     assert not page.exception

@@ -215,6 +215,20 @@ class Classifier:
             return caught[-1].detach(), _gradient(score, caught[-1])
 
     @contextlib.contextmanager
+    def contrasted(self, target: int, against: int) -> Iterator[None]:
+        """While it is open, the target's logit is its difference to that of the class `against`, whoever asks."""
+
+        def subtract(module: nn.Module, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
+            changed = logits.clone()
+            changed[:, target] = logits[:, target] - logits[:, against]
+            return changed
+
+        with contextlib.ExitStack() as hooks:
+            for network in self.networks:
+                hooks.enter_context(_hooked(network.register_forward_hook(subtract)))
+            yield
+
+    @contextlib.contextmanager
     def lent(self) -> Iterator[nn.Module]:
         """Lends the prepared network to a reference library and takes back what the library changed.
 

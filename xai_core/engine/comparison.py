@@ -42,6 +42,8 @@ class Variant:
 AHEAD = 64
 """Requests that `compute` declares at once, so that several workers have something to do."""
 
+DEFAULT_SCORES = ("occlusion", "road", "iou")
+"""The scores that a page shows until somebody chooses others."""
 DEFAULT_METHODS = ("gradcam", "shap", "lime", "smoothgrad")
 """The methods that a page compares until somebody chooses others."""
 
@@ -61,6 +63,8 @@ class Comparison:
     mask: Mask | None = None
     target: int | None = None
     seed: int = 0
+    against: int | None = None
+    """The class that methods which can do so explain the target against."""
     _explanations: dict[Place, Explain] = field(default_factory=dict, init=False, repr=False)
     _evaluations: dict[Place, dict[str, Evaluate]] = field(default_factory=dict, init=False, repr=False)
 
@@ -105,7 +109,8 @@ class Comparison:
         place = (card.name, variant.name, target)
         if place not in self._explanations:
             given = self.inputs[card.name]
-            self._explanations[place] = Explain(given, variant.method, variant.parameters, target, self.seed)
+            against = self.against if METHODS[variant.method].contrasts and self.against != target else None
+            self._explanations[place] = Explain(given, variant.method, variant.parameters, target, self.seed, against)
         return self._explanations[place]
 
     def evaluations(self, card: Card, variant: Variant, target: int) -> dict[str, Evaluate]:
@@ -120,11 +125,12 @@ class Comparison:
         return self._evaluations[place]
 
     def checked_target(self, card: Card) -> int | None:
-        """The chosen target; raises `XaiError` when the model has no such class."""
-        if self.target is not None and not 0 <= self.target < len(card.labels):
-            raise XaiError(
-                f"There is no class {self.target}; the classes of {card.title} are 0 to {len(card.labels) - 1}."
-            )
+        """The chosen target; raises `XaiError` when the model has no such class, or none to explain it against."""
+        for chosen in (self.target, self.against):
+            if chosen is not None and not 0 <= chosen < len(card.labels):
+                raise XaiError(
+                    f"There is no class {chosen}; the classes of {card.title} are 0 to {len(card.labels) - 1}."
+                )
         return self.target
 
 
@@ -142,9 +148,9 @@ def scores_for(
 
 
 def default_comparison(picture: Picture, cards: Sequence[Card], preset: str = "quick") -> Comparison:
-    """What a page shows of a picture until somebody chooses something: four methods, the baselines, every score."""
+    """What a page shows of a picture until somebody chooses something: four methods, the baselines, three scores."""
     variants = [Variant(name, METHODS[name].make({}, preset)) for name in DEFAULT_METHODS]
-    return Comparison(picture, cards, variants, scores=scores_for(["full"], preset))
+    return Comparison(picture, cards, variants, scores=scores_for(DEFAULT_SCORES, preset))
 
 
 @dataclass(eq=False)

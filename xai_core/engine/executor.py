@@ -9,7 +9,9 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from typing import cast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from ..corruptions import chain
 from ..explainers.base import Explainer
 from ..images import galleries
 from ..images.geometry import picture_frame
-from ..registry import MODELS, SCORES
+from ..registry import METHODS, MODELS, SCORES
 from ..scores.base import ScoreMethod, undefined, unusable
 from ..scores.imputation import compile_solver
 from ..scores.ranking import is_flat
@@ -152,7 +154,7 @@ class Executor:
         for held in [held for held in self._pictures if held[0] == name]:
             del self._pictures[held]
 
-    def _run(self, given: Input, target: int, seed: int, expected: Cost, watch: Watch) -> EngineRun:
+    def _run(self, given: Input, target: int, seed: int, expected: Cost, watch: Watch, **facts: Any) -> EngineRun:
         classifier = self.classifier(given.model)
         if classifier.digest != given.card:  # one of them is from before the weights changed
             self._drop(given.model)
@@ -162,7 +164,7 @@ class Executor:
         corrupted = chain.apply(given.frame, given.corruptions, given.seed)
         pictures = lambda name: self._background(name, classifier)  # noqa: E731
         batch = self._batch_of(classifier)
-        return EngineRun(classifier, corrupted.pixels, target, seed, batch, expected, pictures, watch)
+        return EngineRun(classifier, corrupted.pixels, target, seed, batch, expected, pictures, watch, **facts)
 
     def _background(self, name: str, classifier: Classifier) -> torch.Tensor:
         found = galleries.background(name)
@@ -189,8 +191,12 @@ class Executor:
 
     def _explain(self, request: Explain, key: str, watch: Watch) -> SaliencyMap:
         started = time.monotonic()
-        run = self._run(request.input, self._checked_target(request), request.seed, request.cost, watch)
-        attribution = cast(Explainer, request.parameters).explain(run)
+        against = self._checked_contrast(request)
+        target = self._checked_target(request.target, request.input.model)
+        run = self._run(request.input, target, request.seed, request.cost, watch, against=against)
+        classifier = self.classifier(request.input.model)
+        with contextlib.nullcontext() if against is None else classifier.contrasted(target, against):
+            attribution = cast(Explainer, request.parameters).explain(run)
         values = frozen(np.asarray(attribution.values, dtype=np.float32))
         if values.shape != run.frame.shape[:2]:
             raise ValueError(f"{request.method} made a map of {values.shape}, not {run.frame.shape[:2]}")
@@ -207,6 +213,7 @@ class Executor:
             corruptions=tuple(step.text for step in request.input.corruptions),
             notes=(*attribution.notes, *_warnings(values)),
             completeness=attribution.completeness,
+            against=against,
             details={name: frozen(np.asarray(values)) for name, values in attribution.details.items()},
             key=key,
             passes=run.passes,
@@ -214,13 +221,20 @@ class Executor:
             profile=self._profile_of(run),
         )
 
-    def _checked_target(self, request: Explain | GivenMap) -> int:
-        classes = len(self.classifier(request.input.model).card.labels)
-        if not 0 <= request.target < classes:
-            raise XaiError(
-                f"There is no class {request.target}; the classes of {request.input.model} are 0 to {classes - 1}."
-            )
-        return request.target
+    def _checked_target(self, target: int, model: str) -> int:
+        classes = len(self.classifier(model).card.labels)
+        if not 0 <= target < classes:
+            raise XaiError(f"There is no class {target}; the classes of {model} are 0 to {classes - 1}.")
+        return target
+
+    def _checked_contrast(self, request: Explain) -> int | None:
+        if request.against is None:
+            return None
+        if not METHODS[request.method].contrasts:
+            raise XaiError(f"{request.title} cannot explain one class against another; gradients and CAMs can.")
+        if request.against == request.target:
+            raise XaiError("A class cannot be explained against itself; choose another one.")
+        return self._checked_target(request.against, request.input.model)
 
     def _evaluate(self, request: Evaluate, key: str, watch: Watch) -> Score:
         spec = SCORES[request.score]
@@ -235,7 +249,9 @@ class Executor:
         saliency = self._map_of(subject, Watch(progress=map_progress, cancelled=watch.cancelled))
         started = time.monotonic()
         own = Watch(lambda done, total: watch.progress(before + done, before + total), None, watch.cancelled)
-        run = self._run(subject.input, self._checked_target(subject), subject.seed, request.cost, own)
+        target = self._checked_target(subject.target, subject.input.model)
+        another = self._other_maps(subject) if isinstance(subject, Explain) else None
+        run = self._run(subject.input, target, subject.seed, request.cost, own, another_map=another)
         reason = unusable(saliency)
         if reason is not None:
             measured = undefined(spec.values, reason)
@@ -252,6 +268,10 @@ class Executor:
             seconds=time.monotonic() - started,
             profile=self._profile_of(run),
         )
+
+    def _other_maps(self, subject: Explain) -> Callable[[int, Watch], Floats]:
+        """Makes the map of another class by the same method, which is cached as any other."""
+        return lambda target, watch: self._map_of(replace(subject, target=target, against=None), watch)
 
     def _map_of(self, subject: Explain | GivenMap, watch: Watch) -> Floats:
         if isinstance(subject, GivenMap):

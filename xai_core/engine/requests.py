@@ -145,11 +145,15 @@ class Explain(Request):
     parameters: Parameters
     target: int
     seed: int = 0
+    against: int | None = None
+    """The class that the target is explained against: why the one and not the other."""
 
     @property
     def description(self) -> dict[str, Any]:
+        contrast = {} if self.against is None else {"against": self.against}
         return {
             "kind": "map",
+            **contrast,
             **self.input.description,
             "method": self.method,
             "version": METHODS[self.method].version,

@@ -56,9 +56,15 @@ class EngineRun:
         expected: Cost,
         pictures: Callable[[str], torch.Tensor],
         watch: Watch,
+        against: int | None = None,
+        another_map: Callable[[int, Watch], npt.NDArray[np.float32]] | None = None,
     ):
+        """`against` is the class that the classifier's logit is contrasted with; `another_map` makes maps of other
+        classes for a score."""
         self.frame = frame
         self.target = target
+        self._against = against
+        self._another_map = another_map
         self.seed = seed
         self._classifier = classifier
         self.batch = batch
@@ -128,7 +134,13 @@ class EngineRun:
 
     def probabilities(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         for rows, logits in self.logits(count, make):
-            yield rows, logits.softmax(1)[:, self.target]
+            if self._against is None:
+                yield rows, logits.softmax(1)[:, self.target]
+                continue
+            plain = logits.clone()
+            plain[:, self.target] += logits[:, self._against]
+            found = plain.softmax(1)
+            yield rows, found[:, self.target] - found[:, self._against]
 
     def gradients(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         return self._batches(count, lambda start, stop: self._classifier.gradients(make(start, stop), self.target))
@@ -180,6 +192,12 @@ class EngineRun:
         finally:
             self._silent = False
             self._apart = self._apart + (self._classifier.passes - before)
+
+    def another_map(self, target: int) -> npt.NDArray[np.float32] | None:
+        if self._another_map is None:
+            return None
+        with self.apart():
+            return self._another_map(target, Watch(cancelled=self._watch.cancelled))
 
     def _report(self) -> None:
         if not self._silent:

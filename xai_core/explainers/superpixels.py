@@ -39,7 +39,7 @@ def segments(pixels: Pixels, method: Segmentation, count: int) -> np.ndarray:
 
 def cells_along(count: int) -> int:
     """Cells along a side of the square grid that has about `count` of them."""
-    return max(1, round(np.sqrt(count)))
+    return max(1, int(np.sqrt(count) + 0.5))
 
 
 def _watershed(pixels: Pixels, count: int) -> np.ndarray:

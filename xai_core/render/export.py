@@ -114,6 +114,7 @@ def manifest(outcome: Outcome) -> dict[str, Any]:
                 "version": METHODS[saliency.method].version,
                 "parameters": dict(saliency.parameters),
                 "target": saliency.target,
+                "against": saliency.against,
                 "layer": saliency.layer,
                 "signed": saliency.signed,
                 "seed": saliency.seed,

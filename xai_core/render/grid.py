@@ -136,6 +136,8 @@ def _caption(saliency: SaliencyMap) -> str:
     parts = [f"{saliency.parameters[unit]} {unit}" for unit in ("samples", "steps") if unit in saliency.parameters]
     if saliency.layer is not None:
         parts.append(f"layer {saliency.layer}")
+    if saliency.against is not None:
+        parts.append("against the other class")
     if saliency.completeness is not None:
         parts.append(f"sum off by {saliency.completeness:.1%}")
     parts.append(duration(saliency.seconds))
