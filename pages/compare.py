@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import streamlit as st
 
-from pages.parts import backend, background, components, forms, picture
+from pages.parts import backend, background, components, forms, picture, progress
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
@@ -18,7 +17,6 @@ from xai_core.render import charts, export
 from xai_core.render.colours import DIVERGING, MODES, SEQUENTIAL
 from xai_core.render.figure import figure_png
 from xai_core.render.grid import Look, grid
-from xai_core.render.numbers import duration
 from xai_core.settings import MEGABYTE
 from xai_core.types import Picture, XaiError
 
@@ -162,29 +160,23 @@ def _target(cards: list[Card]) -> tuple[int | None, int | None, int]:
     """The explained class, the class that it is explained against, and the seed."""
     if "clicked_target" in st.session_state:
         st.session_state.target = st.session_state.pop("clicked_target")
-    words = _class_words(cards[0].labels if cards else ())
-    target = st.selectbox(
+    labels = cards[0].labels if cards else ()
+    target = forms.class_choice(
         "Explained class",
-        list(words),
-        format_func=words.get,
-        help="The class whose evidence the maps show. Type to search, or click a class above the maps.",
+        labels,
+        "Each model's own top class",
+        "The class whose evidence the maps show. Type to search, or click a class above the maps.",
         key="target",
     )
-    against = st.selectbox(
+    against = forms.class_choice(
         "and not",
-        list(words),
-        format_func=lambda index: "No other class in particular" if index is None else words[index],
-        help="Why the one class and not the other: gradient, CAM and Shapley methods then explain the difference of "
-        "the two logits.",
+        labels,
+        "No class in particular",
+        "Why the one class and not the other: gradient, CAM and Shapley methods then explain the difference of the two "
+        "logits.",
         key="against",
     )
     return target, against, int(st.session_state.get("seed", 0))
-
-
-@lru_cache(maxsize=16)
-def _class_words(labels: tuple[str, ...]) -> dict[int | None, str]:
-    """What can be explained, and what it is called; a thousand classes are not worded anew at every click."""
-    return {None: "Each model's own top class"} | {index: f"{label} ({index})" for index, label in enumerate(labels)}
 
 
 def _look() -> Look:
@@ -236,7 +228,7 @@ def _live(comparison: Comparison, look: Look, fresh: list[Standing]) -> None:
     standing = fresh.pop() if fresh else _followed(comparison)
     if standing is None:
         return
-    _progress(standing)
+    progress.line(standing)
     clicked = components.grid(grid(standing, look), key="grid")
     if clicked is not None:
         st.session_state.clicked_target = clicked
@@ -247,49 +239,10 @@ def _live(comparison: Comparison, look: Look, fresh: list[Standing]) -> None:
     st.session_state.was_pending = standing.pending
 
 
-def _progress(standing: Standing) -> None:
-    """A line that always has the same height: what is computed, how far it is, and a way to stop or go on."""
-    line = st.container(height=56, border=False, key="progress")
-    left, right = line.columns([5, 1], vertical_alignment="center")
-    engine, session = backend.engine(), backend.session()
-    done, total = standing.passes
-    if standing.pending:
-        running = standing.running
-        starting = "Starting the engine" if engine.profile is None else "Waiting for the engine"
-        what = running.request.title if running is not None else starting
-        left.progress(min(done / max(total, 1), 1.0), text=f"{what} · {done} of {total} passes{_left(standing)}")
-        if right.button("Stop", icon=":material/stop:", key="stop", width="stretch"):
-            engine.cancel(session)
-            st.rerun()
-    elif standing.cancelled or standing.failures:
-        if standing.failures:
-            left.error(standing.failures[0], icon=":material/error:")
-        else:
-            left.progress(min(done / max(total, 1), 1.0), text=f"Stopped at {done} of {total} passes")
-        if right.button("Go on", icon=":material/play_arrow:", key="go_on", width="stretch"):
-            engine.retry(session)
-            st.rerun()
-    else:
-        seconds = sum(one.seconds for one in standing.outcome.maps.values())
-        seconds += sum(one.seconds for one in standing.outcome.scores.values())
-        left.caption(f"Done: {total} passes, {duration(seconds)} of computing")
-        right.button("Stop", icon=":material/stop:", key="stop", width="stretch", disabled=True)
-
-
-def _left(standing: Standing) -> str:
-    """An estimate of the time left from the running request's speed."""
-    running = standing.running
-    if running is None or running.seconds_left is None or running.total <= running.done:
-        return ""
-    done, total = standing.passes
-    each = running.seconds_left / (running.total - running.done)
-    return f" · about {duration(each * (total - done))} left"
-
-
 def _after(standing: Standing, look: Look) -> None:
     """What is shown when all is there: curves and downloads."""
     outcome = standing.outcome
-    curves = charts.road_curves(outcome)
+    curves = charts.removal_curves(outcome, "road")
     if curves is not None:
         st.subheader("ROAD curves", help=SCORES["road"].summary)
         st.caption(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import streamlit as st
-from PIL import Image
 
 from pages.parts import backend, components
 from xai_core.classifiers import weights
@@ -15,9 +13,8 @@ from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Standing, follow
 from xai_core.images import galleries
 from xai_core.registry import FAMILIES, METHODS, MODELS, PRESETS, Option, Spec
-from xai_core.render.colours import DIVERGING, SEQUENTIAL, overlay, shades, table_for
 from xai_core.render.numbers import duration
-from xai_core.types import Cost, Pixels, SaliencyMap, XaiError
+from xai_core.types import Cost, SaliencyMap, XaiError
 
 PICTURE_WIDTH = 224
 PAUSE = 1.5
@@ -130,23 +127,13 @@ def _example(spec: Spec, standing: Standing | None) -> None:
         with st.container(height=PICTURE_WIDTH + 40, border=False):
             st.caption("No model is ready." if standing is None else "Waiting for the map")
         return
-    st.image(_shown(saliency.key, frame, saliency), width=PICTURE_WIDTH)
+    st.image(components.map_png(saliency.key, frame, saliency), width=PICTURE_WIDTH)
     st.caption(" · ".join(_caption(saliency)))
 
 
 def _caption(saliency: SaliencyMap) -> list[str]:
     layer = [f"layer {saliency.layer}"] if saliency.layer is not None else []
     return [*layer, duration(saliency.seconds), *saliency.notes]
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def _shown(key: str, _frame: Pixels, _saliency: SaliencyMap) -> bytes:
-    """The map over its picture as a PNG; made once for a map's key."""
-    indices, _ = shades(_saliency.values, _saliency.signed)
-    table = table_for(_saliency.signed, "value", SEQUENTIAL[0], DIVERGING[0])
-    buffer = io.BytesIO()
-    Image.fromarray(overlay(_frame, indices, table, 0.75)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _formula(spec: Spec) -> str:

@@ -5,12 +5,17 @@ Their data goes as bytes of JSON: Streamlit would encode a dictionary twice, slo
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 import streamlit as st
+from PIL import Image
+
+from xai_core.render.pipeline import map_picture
+from xai_core.types import Pixels, SaliencyMap
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
@@ -36,6 +41,14 @@ def go_on_to_wanted_page() -> None:
     st.session_state.inside_app = True
     if "wanted_page" in st.session_state:
         st.switch_page(str(st.session_state.pop("wanted_page")))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def map_png(key: str, _frame: Pixels, _saliency: SaliencyMap) -> bytes:
+    """The map over its grey picture as a PNG; made once for a map's key."""
+    buffer = io.BytesIO()
+    Image.fromarray(map_picture(_frame, _saliency.values, _saliency.signed)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -18,7 +19,7 @@ def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset(), kind
     """
     start = spec.make({}, preset)
     values = {
-        option.name: _widget(option, getattr(start, option.name), f"{kind}{spec.name}.{option.name}.{preset}")
+        option.name: widget(option, getattr(start, option.name), f"{kind}{spec.name}.{option.name}.{preset}")
         for option in spec.options
         if option.name not in skip
     }
@@ -29,20 +30,40 @@ def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset(), kind
         return start
 
 
-def _widget(option: Option, value: Any, key: str) -> Any:
+def widget(option: Option, value: Any, key: str, disabled: bool = False) -> Any:
+    """The widget of one option, starting at `value`; returns what was chosen."""
     label = option.name.replace("_", " ").capitalize()
     if option.unit and option.unit != option.name:
         label = f"{label} ({option.unit})"
+    common: dict[str, Any] = {"help": option.help, "key": key, "disabled": disabled}
     if option.kind == "choice":
-        return st.selectbox(label, option.choices, index=option.choices.index(value), help=option.help, key=key)
+        return st.selectbox(label, option.choices, index=option.choices.index(value), **common)
     if option.kind == "bool":
-        return st.toggle(label, value=value, help=option.help, key=key)
+        return st.toggle(label, value=value, **common)
     if option.kind == "text":
-        return st.text_input(label, value=value, help=option.help, key=key).strip() or value
+        return st.text_input(label, value=value, **common).strip() or value
     number = int if option.kind == "int" else float
     low, high = (None if bound is None else number(bound) for bound in (option.low, option.high))
     step_ = None if option.step is None else number(option.step)
-    return st.number_input(label, low, high, number(value), step_, help=option.help, key=key)
+    return st.number_input(label, low, high, number(value), step_, **common)
+
+
+def class_choice(label: str, labels: tuple[str, ...], nothing: str, help_: str, key: str) -> int | None:
+    """A box to choose one of the classes by name, or None, which is called `nothing`."""
+    words = _class_words(labels)
+    return st.selectbox(
+        label,
+        [None, *words],
+        format_func=lambda index: nothing if index is None else words[index],
+        help=help_,
+        key=key,
+    )
+
+
+@lru_cache(maxsize=16)
+def _class_words(labels: tuple[str, ...]) -> dict[int, str]:
+    """Classes by what they are called; a thousand of them are not worded anew at every click."""
+    return {index: f"{label} ({index})" for index, label in enumerate(labels)}
 
 
 def corruptions() -> tuple[Step, ...]:

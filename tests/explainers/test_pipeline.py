@@ -71,7 +71,7 @@ def test_t1_one_by_one_all_attributions_rank_alike(sampling: Sampling, probabili
 @pytest.mark.parametrize("per", ["pixel", "segment"])
 def test_t1_holds_for_the_maps_of_a_network(per: str) -> None:
     maps = [
-        explained(toys.frame(32), sampling="only_one", attribution=kind, per=per, smoothing="gaussian").values
+        explained(toys.frame(32), sampling="only_one", attribution=kind, map_per=per, smoothing="gaussian").values
         for kind in ATTRIBUTIONS
     ]
     for one in maps[1:]:
@@ -155,7 +155,7 @@ def test_bilinear_smoothing_of_the_grid_is_bilinear_interpolation() -> None:
 
 def test_t4_per_segment_is_constant_in_segments_and_per_pixel_is_smooth() -> None:
     frame = toys.frame(32)
-    hard, soft = (explained(frame, per=per, smoothing="gaussian", sigma=30).values for per in ("segment", "pixel"))
+    hard, soft = (explained(frame, map_per=per, smoothing="gaussian", sigma=30).values for per in ("segment", "pixel"))
     labels = segments(frame, "grid", 16)
     assert all(np.ptp(hard[labels == one]) == 0 for one in range(16))
     steps = [np.abs(np.diff(one, axis=0)).max() for one in (hard, soft)]
@@ -164,7 +164,7 @@ def test_t4_per_segment_is_constant_in_segments_and_per_pixel_is_smooth() -> Non
 
 def test_t4_without_width_the_two_maps_are_one() -> None:
     chosen = {"segmentation": "slic", "smoothing": "gaussian", "sigma": 0}
-    hard, soft = (explained(toys.frame(32), per=per, **chosen) for per in ("segment", "pixel"))
+    hard, soft = (explained(toys.frame(32), map_per=per, **chosen) for per in ("segment", "pixel"))
     np.testing.assert_allclose(hard.values, soft.values, atol=1e-6)
     assert hard.errors is not None and soft.errors is not None
     np.testing.assert_allclose(hard.errors, soft.errors, atol=1e-5)
@@ -254,7 +254,7 @@ def test_inpainting_fills_a_hole_from_its_surroundings() -> None:
 @pytest.mark.parametrize("kind", ["rise", "pda", "lime", "shap"])
 @pytest.mark.parametrize("per", ["pixel", "segment"])
 def test_standard_errors_are_the_spread_over_seeds(kind: str, per: str) -> None:
-    chosen = {"attribution": kind, "per": per, "segments": 9, "samples": 120, "smoothing": "gaussian", "sigma": 20}
+    chosen = {"attribution": kind, "map_per": per, "segments": 9, "samples": 120, "smoothing": "gaussian", "sigma": 20}
     maps = [explained(toys.frame(32), seed=seed, batch=120, **chosen) for seed in range(40)]
     spread = np.std([one.values for one in maps], axis=0, ddof=1)
     errors = np.sqrt(np.mean([np.square(one.errors, dtype=np.float64) for one in maps], axis=0))

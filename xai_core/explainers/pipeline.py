@@ -52,7 +52,7 @@ class Pipeline(Explainer):
     spread: float = parameter(0.15, "Standard deviation of a drawn probability.", ge=0, le=0.45, step=0.05)
     fill: PipelineFill = parameter("imagenet_mean", "What shows where a segment is hidden.")
     attribution: Attribute = parameter("rise", "What is made of the probabilities.")
-    per: Literal["pixel", "segment"] = parameter("pixel", "The map with soft masks, or with the segments themselves.")
+    map_per: Literal["pixel", "segment"] = parameter("pixel", "The map with soft masks, or with the hard segments.")
 
     @field_validator("attribution")
     @classmethod
@@ -70,9 +70,13 @@ class Pipeline(Explainer):
             return {}
         return {"fill": [picture.digest for picture in galleries.background("photos")]}
 
+    def labels(self, frame: Pixels) -> np.ndarray:
+        """The number of every pixel's segment, int (H, W)."""
+        return segments(frame, self.segmentation, self.segments)
+
     def stages(self, frame: Pixels, seed: int) -> Stages:
         """What happens to a picture, uint8 (H, W, 3), before the network sees it."""
-        labels = segments(frame, self.segmentation, self.segments)
+        labels = self.labels(frame)
         count = int(labels.max()) + 1
         keep = sampled(self.sampling, self.samples, count, self.keep, self.spread, seed)
         soft = soft_masks(labels, self.smoothing, self.segments, self.sigma)
@@ -125,7 +129,7 @@ class Pipeline(Explainer):
         )
 
     def _map(self, stages: Stages, values: np.ndarray) -> Floats:
-        if self.per == "segment":
+        if self.map_per == "segment":
             return np.asarray(values[stages.labels], dtype=np.float32)
         return np.asarray(np.tensordot(values, stages.soft, axes=1), dtype=np.float32)
 
@@ -134,7 +138,7 @@ class Pipeline(Explainer):
         if self.sampling not in CHANCE or self.attribution == "ciu":
             return None
         covariance = found.influence.T @ found.influence
-        if self.per == "segment":
+        if self.map_per == "segment":
             return np.asarray(np.sqrt(np.diag(covariance))[stages.labels], dtype=np.float32)
         soft = stages.soft.reshape(len(stages.soft), -1)
         squares = np.einsum("sp,sp->p", soft, covariance.astype(np.float32) @ soft)
@@ -147,3 +151,33 @@ class Pipeline(Explainer):
         return (
             f"{missing} of {len(found.unknown)} segments were never both hidden and kept; they have the others' mean.",
         )
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "RISE": {},
+    "LIME": {"segmentation": "slic", "smoothing": "none", "attribution": "lime", "map_per": "segment"},
+    "LIME, smoothed": {"segmentation": "slic", "smoothing": "gaussian", "attribution": "lime"},
+    "KernelSHAP": {
+        "segmentation": "slic",
+        "smoothing": "none",
+        "sampling": "entropic",
+        "attribution": "shap",
+        "map_per": "segment",
+    },
+    "Prediction difference": {
+        "smoothing": "none",
+        "sampling": "only_one",
+        "fill": "blur",
+        "attribution": "pda",
+        "map_per": "segment",
+    },
+    "CIU": {
+        "segmentation": "slic",
+        "smoothing": "none",
+        "sampling": "only_one",
+        "fill": "light_grey",
+        "attribution": "ciu",
+        "map_per": "segment",
+    },
+}
+"""Known methods as settings of the pipeline."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..engine.comparison import Outcome
@@ -9,19 +10,24 @@ from ..registry import METHODS
 
 CATEGORICAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7b61c9")
 """Colours for at most eight categories, after Okabe and Ito: safe for colour-blind eyes."""
-ORDERS = (("morf", "solid", "most relevant first"), ("lerf", "dot", "least relevant first"))
+ORDERS = {
+    "road": (("morf", "solid", "most relevant first"), ("lerf", "dot", "least relevant first")),
+    "srg": (("mif", "solid", "most influential first"), ("lif", "dot", "least influential first")),
+}
+"""By score its curves: which is drawn how, and what it removes first."""
 BASELINE_COLOUR = "#8a929c"
 
 
-def road_curves(outcome: Outcome) -> Any:
+def removal_curves(outcome: Outcome, score_name: str, titles: Mapping[str, str] | None = None) -> Any:
     """Probability of the class over the fraction removed, a panel per model; None when there are no curves.
 
-    Solid lines remove the most relevant pixels first, dashed ones the least relevant; the random map is grey.
+    Solid lines remove the most relevant pixels first, dashed ones the least relevant; the random map is grey. `titles`
+    are the lines' names by variant, where they are not the variants' own.
     """
     from plotly.subplots import make_subplots
 
     comparison = outcome.comparison
-    scored = {model for model, _, name in outcome.scores if name == "road"}
+    scored = {model for model, _, name in outcome.scores if name == score_name}
     cards = [card for card in comparison.cards if card.name in scored]
     if not cards:
         return None
@@ -30,12 +36,13 @@ def road_curves(outcome: Outcome) -> Any:
     shown = [*comparison.variants, *([random] if random is not None else [])]
     for column, card in enumerate(cards, start=1):
         for place, variant in enumerate(shown):
-            score = outcome.scores.get((card.name, variant.name, "road"))
+            score = outcome.scores.get((card.name, variant.name, score_name))
             if score is None:
                 continue
             colour = BASELINE_COLOUR if variant is random else CATEGORICAL[place % len(CATEGORICAL)]
             title = METHODS[variant.method].title if variant is random else variant.title
-            for name, dash, words in ORDERS:
+            title = (titles or {}).get(variant.name, title)
+            for place_in_legend, (name, dash, words) in enumerate(ORDERS[score_name]):
                 if name not in score.curves:
                     continue
                 figure.add_scatter(
@@ -43,7 +50,7 @@ def road_curves(outcome: Outcome) -> Any:
                     y=score.curves[name].y.tolist(),
                     name=title,
                     legendgroup=variant.name,
-                    showlegend=column == 1 and name == "morf",
+                    showlegend=column == 1 and place_in_legend == 0,
                     mode="lines+markers",
                     marker={"size": 5},
                     line={"color": colour, "dash": dash, "width": 2},
@@ -51,7 +58,8 @@ def road_curves(outcome: Outcome) -> Any:
                     row=1,
                     col=column,
                 )
-    figure.update_xaxes(title_text="pixels removed", tickformat=".0%", range=[-0.02, 0.95])
+    last = 0.95 if score_name == "road" else 1.02
+    figure.update_xaxes(title_text="pixels removed", tickformat=".0%", range=[-0.02, last])
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="probability of the class", col=1)
     figure.update_layout(
