@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
+from typing import Any
 
 import streamlit as st
 
@@ -104,7 +107,7 @@ def _card(spec: Spec, standing: Standing | None) -> None:
             st.markdown(f"**What is computed:** {_escaped(_formula(spec))}")
             st.markdown(f"**Passes:** {_costs(spec)}")
             if spec.reference:
-                st.markdown(f"**Checked against:** {spec.reference}, which can be chosen in its place.")
+                st.markdown(f"**Checked against:** {_checked(spec)}")
             if spec.cites:
                 st.markdown("**Source:** " + "; ".join(spec.cites) + ".")
             if spec.options:
@@ -139,6 +142,28 @@ def _caption(saliency: SaliencyMap) -> list[str]:
 def _formula(spec: Spec) -> str:
     """The docstring of the method's class, without its references to the specification."""
     return re.sub(r"[;,] spec M-\d+", "", " ".join((spec.parameters.__doc__ or "").split()))
+
+
+@cache
+def _agreement() -> dict[str, Any]:
+    """What `bench agreement` measured, by method."""
+    found: dict[str, Any] = json.loads((components.ASSETS / "agreement.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _checked(spec: Spec) -> str:
+    """The library, and how far its map is from ours."""
+    known = _agreement().get(spec.name)
+    if known is None or known["version"] != spec.version:
+        return f"{spec.reference}, which can be chosen in its place."
+    noise = ""
+    if known["noise"]:
+        noise = f", of which chance explains about {known['noise'] * 3:.1%}"
+    return (
+        f"{known['library']}, which can be chosen in its place: rank correlation {known['rank_correlation']:.3f}, "
+        f"largest difference {known['largest_difference']:.2%} of the largest value{noise} (measured on the first "
+        "photo with the balanced preset)."
+    )
 
 
 def _costs(spec: Spec) -> str:
