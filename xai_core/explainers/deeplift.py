@@ -63,6 +63,10 @@ class DeepLiftShap(CheckedExplainer):
         total: Any = 0.0
         there = 0.0
         done = 0
+
+        def mean() -> Any:
+            return total / done
+
         with run.network() as network:
             differences = Differences(network)
             with differences.recorded(), torch.no_grad():
@@ -75,8 +79,8 @@ class DeepLiftShap(CheckedExplainer):
                 total = total + ((run.x - others.detach()) * multipliers).double().sum((0, 1))
                 there += float(logits.detach().double().sum())
                 done += len(others)
-                run.partial(lambda: array(total / done), True)
-        values = total / done
+                run.partial(lambda: array(mean()), True)
+        values = mean()
         difference = here - there / done
         missed = abs(float(values.sum()) - difference) / abs(difference) if difference else None
         return Attribution(array(values), signed=True, notes=_notes(missed), completeness=missed)
