@@ -101,7 +101,7 @@ class Anchors(Explainer):
     tolerance: float = parameter(0.15, "How much worse than the best a superpixel may be.", ge=0.01, le=0.5, step=0.01)
     beam: int = parameter(1, "Sets that are followed up side by side.", unit="sets", ge=1, le=5, step=1)
     segmentation: Segmentation = parameter("slic", "How the picture is cut into superpixels.")
-    segments: int = parameter(20, "Superpixels that slic aims at.", unit="superpixels", ge=2, le=400, step=1)
+    segments: int = parameter(10, "Superpixels that slic aims at.", unit="superpixels", ge=2, le=400, step=1)
     fill: Fill = parameter("mean", "What shows where a superpixel is hidden.")
 
     def cost(self) -> Cost:
