@@ -118,7 +118,7 @@ class Anchors(Explainer):
             f"a picture in which every superpixel is hidden half of the time has them with a probability of "
             f"{0.5 ** len(anchor):.2g}."
         ]
-        if not certain:
+        if not certain and low < self.threshold:
             notes.append(
                 f"No set was certain to hold it in {self.threshold:.0%}: this is the best that {self.samples} samples "
                 "found."
