@@ -108,6 +108,9 @@ def _card(spec: Spec, standing: Standing | None) -> None:
             st.markdown(f"**Passes:** {_costs(spec)}")
             if spec.reference:
                 st.markdown(f"**Checked against:** {_checked(spec)}")
+            if spec.studies:
+                named = "; ".join(f"{one.title} (`{spec.name}@{name}`)" for name, one in spec.studies.items())
+                st.markdown(f"**Settings of studies:** {named}.")
             if spec.cites:
                 st.markdown("**Source:** " + "; ".join(spec.cites) + ".")
             if spec.options:

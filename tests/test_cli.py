@@ -136,6 +136,7 @@ def test_list_as_json_tells_everything_about_every_entry(kind: str, capsys: pyte
         entry = entries[spec.name]
         assert [one["name"] for one in entry["parameters"]] == [option.name for option in spec.options]
         assert set(entry["presets"]) == set(spec.presets)
+        assert set(entry["studies"]) == set(spec.studies)
         assert set(entry["values"]) == set(spec.values)
         assert all(one["help"] for one in entry["parameters"])
 
@@ -239,6 +240,15 @@ def test_maps_are_named_by_model_method_and_variant(photo: Path, tmp_path: Path,
     facts = manifest(out)["maps"]
     assert [facts[f"tiny/smoothgrad@{label}"]["parameters"]["samples"] for label in "ab"] == [2, 3]
     assert {facts[f"tiny/smoothgrad@{label}"]["parameters"]["noise_level"] for label in "ab"} == {0.3}
+
+
+def test_a_variant_that_is_called_as_a_study_has_its_settings(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sets = ("--set", "lime@s3.samples=30", "--preset", "quick")
+    assert explain(photo, out, *sets, method="lime@s3,lime@s0,lime@mine") == 0
+    facts = {name.partition("@")[2]: one["parameters"] for name, one in manifest(out)["maps"].items()}
+    assert [facts[name]["samples"] for name in ("s3", "s0", "mine")] == [30, 50, 128]
+    assert [facts[name]["ridge"] for name in ("s3", "s0", "mine")] == [0, 1, 1]
 
 
 def test_variants_have_a_column_of_their_own_among_the_scores(photo: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from xai_core.registry import (
     Parameters,
     Registry,
     Spec,
+    Study,
     parameter,
 )
 from xai_core.types import Cost, XaiError
@@ -180,6 +181,23 @@ def test_presets_change_the_defaults_and_values_change_the_presets() -> None:
     assert spec.make(preset="quick") == Example(samples=10, level=0.25)
     assert spec.make({"samples": 20}, "quick") == Example(samples=20, level=0.25)
     assert spec.make(preset="balanced") == spec.make() == Example()
+
+
+def test_a_studys_settings_are_chosen_as_a_preset_is() -> None:
+    spec = example(presets={"quick": {"level": 0.25}}, studies={"s9": Study("A study", {"samples": 7})})
+    assert spec.make(preset="s9") == Example(samples=7)
+    assert spec.make({"level": 0.75}, "s9") == Example(samples=7, level=0.75)
+    with pytest.raises(XaiError) as caught:
+        spec.make(preset="s8")
+    assert sentence_of(caught.value) == "There is no preset 's8'; choose from quick, balanced, paper, s9."
+
+
+@every_entry
+def test_the_studies_of_an_entry_are_valid_and_no_presets(kind: str, spec: Spec) -> None:
+    assert not set(spec.studies) & set(PRESETS)
+    for name, study in spec.studies.items():
+        assert study.title and name.isidentifier()
+        assert spec.make(preset=name).model_dump() == {**spec.parameters().model_dump(), **study.values}
 
 
 def test_text_from_a_command_line_becomes_the_parameters_type() -> None:

@@ -74,7 +74,12 @@ def _parser() -> Parser:
     explain = commands.add_parser("explain", help="maps and scores of a picture, written to a folder")
     explain.add_argument("picture", metavar="PICTURE", help="a picture file")
     explain.add_argument("--model", required=True, metavar="A[,B]", help="models, by name")
-    explain.add_argument("--method", required=True, metavar="A[,B]", help="methods, by name; NAME@LABEL is a variant")
+    explain.add_argument(
+        "--method",
+        required=True,
+        metavar="A[,B]",
+        help="methods, by name; NAME@LABEL is a variant, NAME@STUDY a study's",
+    )
     explain.add_argument("--target", type=int, metavar="N", help="class index; default: each model's top class")
     explain.add_argument("--against", type=int, metavar="N", help="explain why the target and not this class")
     explain.add_argument("--corrupt", action="append", default=[], metavar="NAME=VALUE", help="in the order given")
@@ -174,6 +179,7 @@ def _spec_facts(spec: Spec) -> dict[str, Any]:
         "version": spec.version,
         "parameters": parameters,
         "presets": {name: dict(preset) for name, preset in spec.presets.items()},
+        "studies": {name: {"title": one.title, **one.values} for name, one in spec.studies.items()},
         "values": values,
         "cites": list(spec.cites),
         "reference": spec.reference,
@@ -216,7 +222,8 @@ def _explain(options: argparse.Namespace) -> None:
     for name in _names(options.method):
         method, _, label = name.partition("@")
         own = {**sets.get(method, {}), **(sets.get(name, {}) if label else {})}
-        variants.append(Variant(method, METHODS[method].make(own, options.preset), label))
+        start = label if label in METHODS[method].studies else options.preset
+        variants.append(Variant(method, METHODS[method].make(own, start), label))
     if not variants:
         raise XaiError("No method was named: write --method followed by names from python -m xai_core list methods.")
     _check_used(sets, {name for one in variants for name in (one.method, one.name)}, "method")

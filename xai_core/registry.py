@@ -70,6 +70,14 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Study:
+    """What a published study set: a title for it, and the parameters where they differ from the defaults."""
+
+    title: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Spec:
     """What can be known of an entry without running it."""
 
@@ -86,6 +94,8 @@ class Spec:
     cites: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Parameters of "quick", "balanced" and "paper" where they differ from the defaults."""
+    studies: Mapping[str, Study] = field(default_factory=dict)
+    """Further settings, by name, which can be chosen in the place of a preset."""
     reference: str = ""
     """The library that this entry is checked against and that can be chosen instead."""
     primary: str = ""
@@ -109,10 +119,11 @@ class Spec:
         return [_option(name, info) for name, info in self.parameters.model_fields.items()]
 
     def make(self, values: Mapping[str, Any] | None = None, preset: str = "paper") -> Parameters:
-        """The parameters of a preset with `values` on top, validated; raises `XaiError` with a sentence."""
-        if preset not in PRESETS:
-            raise XaiError(f"There is no preset {preset!r}; choose from {', '.join(PRESETS)}.")
-        values = {**self.presets.get(preset, {}), **(values or {})}
+        """The parameters of a preset or study with `values` on top, validated; raises `XaiError` with a sentence."""
+        if preset not in (*PRESETS, *self.studies):
+            raise XaiError(f"There is no preset {preset!r}; choose from {', '.join((*PRESETS, *self.studies))}.")
+        start = self.studies[preset].values if preset in self.studies else self.presets.get(preset, {})
+        values = {**start, **(values or {})}
         for name in values:
             if name not in self.parameters.model_fields:
                 possible = ", ".join(self.parameters.model_fields) or "none"

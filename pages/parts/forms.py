@@ -15,8 +15,17 @@ from xai_core.types import XaiError
 def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset(), kind: str = "") -> Parameters:
     """Widgets for every parameter of a Spec, starting at the preset; changing the preset starts them anew.
 
-    `kind` begins the widgets' keys where names of two kinds may be the same.
+    Where a Spec has studies, they can be started from instead. `kind` begins the widgets' keys where names of two
+    kinds may be the same.
     """
+    if spec.studies:
+        preset = st.selectbox(
+            "Start from",
+            [preset, *spec.studies],
+            format_func=lambda name: spec.studies[name].title if name in spec.studies else "The effort above",
+            help="The effort chosen above, or what a published study set.",
+            key=f"{kind}{spec.name}.start.{preset}",
+        )
     start = spec.make({}, preset)
     values = {
         option.name: widget(option, getattr(start, option.name), f"{kind}{spec.name}.{option.name}.{preset}")

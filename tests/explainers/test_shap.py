@@ -129,6 +129,34 @@ def test_completeness_holds_on_a_network_with_relus() -> None:
     assert abs(truth) > 0.1 * spread
 
 
+def test_the_map_tells_how_far_its_sum_is_off() -> None:
+    frame, others, model = toys.frame(32), backgrounds(8, 32), toys.classifier(a_network(), classes=5)
+    found = explained(model, frame, others, target=3, samples=16)
+    with torch.no_grad():
+        truth = float(model.network(as_input(frame))[0, 3] - model.network(others)[:, 3].mean())
+    total = found.values.sum(dtype=np.float64)
+    assert found.completeness == pytest.approx(abs(total - truth) / abs(truth), rel=1e-2)
+
+
+def test_the_sums_error_is_nothing_on_a_linear_model_and_falls_with_the_samples() -> None:
+    frame, others = toys.frame(8), backgrounds(4, 8)
+    exact = explained(toys.classifier(linear(8), 8), frame, others, samples=8).completeness
+    assert exact is not None and exact < 1e-4
+    model, means = toys.classifier(networks.Quadratic(), 8, classes=2), []
+    for samples in (8, 64, 512):
+        found = [explained(model, frame, others, seed=seed, samples=samples, sampling="plain") for seed in range(20)]
+        means.append(np.mean([one.completeness for one in found if one.completeness is not None]))
+    assert means[0] > 2 * means[1] > 4 * means[2]
+
+
+def test_the_check_of_the_sum_is_not_counted_and_left_out_at_a_layer() -> None:
+    model = toys.classifier(a_network(), classes=5)
+    run = toys.run(model, toys.frame(32), background=backgrounds(4, 32))
+    assert ExpectedGradients(samples=8).explain(run).completeness is not None
+    assert (run.passes.forward, run.passes.backward) == (8, 8)
+    assert explained(model, toys.frame(32), backgrounds(4, 32), samples=8, layer="stage2.conv1").completeness is None
+
+
 @pytest.mark.parametrize("sampling", ["plain", "stratified"])
 @pytest.mark.parametrize("layer", ["input", "stage2.conv1"])
 def test_a_single_background_equal_to_the_picture_gives_nothing(layer: str, sampling: str) -> None:

@@ -80,6 +80,17 @@ def test_the_presets_set_the_counts_and_the_page_shows_them(page: AppTest) -> No
     assert "SmoothGrad 50" in texts(page)
 
 
+def test_a_method_can_start_from_what_a_study_set(page: AppTest) -> None:
+    page.session_state["methods"] = ["lime"]
+    page.run()
+    assert page.number_input(key="lime.samples.quick").value == 128
+    page.selectbox(key="lime.start.quick").set_value("s0").run()
+    assert not page.exception and not page.error
+    assert page.number_input(key="lime.samples.s0").value == 50
+    assert page.selectbox(key="lime.sampling.s0").value == "plain"
+    assert "LIME 50" in texts(page)
+
+
 def test_a_slider_changes_the_prediction(page: AppTest) -> None:
     from pages.parts import backend
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..registry import METHODS, parameter
+from ..registry import METHODS, Study, parameter
 from ..seeds import derive, generator
 from ..types import Attribution, Bools, Cost, Run
 from .base import CheckedExplainer
@@ -32,18 +32,25 @@ def kernel_weights(keep: Bools, width: float) -> Doubles:
 def weighted_ridge(keep: Bools, y: Doubles, weights: Doubles, ridge: float, group: int = 1) -> tuple[Doubles, Doubles]:
     """The ridge regression of y (N,) on keep (N, S) with sample weights (N,) and a free intercept.
 
-    Returns the coefficients (S,), as scikit-learn's `Ridge(alpha=ridge)`, and their standard errors (S,) by the
-    sandwich formula, which allows for noise that differs between samples, and for any dependence within groups of
-    `group` samples that follow each other.
+    Returns the coefficients (S,), as scikit-learn's `Ridge(alpha=ridge)`, or of least squares without a ridge (the
+    shortest where several fit alike). Their standard errors (S,) by the sandwich formula come with them, which allows
+    for noise that differs between samples, and for any dependence within groups of `group` samples that follow each
+    other.
     """
     x = keep.astype(np.float64)
     x = x - (weights @ x) / weights.sum()
     centred = y - (weights @ y) / weights.sum()
     normal = x.T @ (weights[:, None] * x) + ridge * np.eye(x.shape[1])
-    coefficients = np.linalg.solve(normal, x.T @ (weights * centred))
+
+    def solved(right: Doubles) -> Doubles:
+        if ridge == 0:
+            return np.asarray(np.linalg.pinv(normal, hermitian=True) @ right)
+        return np.asarray(np.linalg.solve(normal, right))
+
+    coefficients = solved(x.T @ (weights * centred))
     residual = weights * (centred - x @ coefficients)
     pull = np.add.reduceat(x * residual[:, None], np.arange(0, len(y), group))
-    spread = np.linalg.solve(normal, pull.T)
+    spread = solved(pull.T)
     return coefficients, np.sqrt((spread**2).sum(axis=1))
 
 
@@ -114,6 +121,21 @@ IMAGINED = 4096
         "quick": {"samples": 128, "segmentation": "slic"},
         "balanced": {"samples": 400, "segmentation": "slic"},
     },
+    studies={
+        "s0": Study("Fleury et al. 2024 (S0): lime's defaults, 50 samples", {"samples": 50, "sampling": "plain"}),
+        "s3": Study(
+            "Pihlgren and Främling 2025 (S3): least squares without a kernel",
+            {
+                "samples": 400,
+                "segmentation": "slic",
+                "segments": 49,
+                "fill": "grey",
+                "kernel": "none",
+                "ridge": 0.0,
+                "sampling": "plain",
+            },
+        ),
+    },
     reference="lime",
 )
 class Lime(CheckedExplainer):
@@ -123,8 +145,11 @@ class Lime(CheckedExplainer):
     segmentation: Segmentation = parameter("quickshift", "How the picture is cut into superpixels.")
     segments: int = parameter(50, "Superpixels that slic aims at.", unit="superpixels", ge=2, le=400, step=1)
     fill: Fill = parameter("segment_mean", "What shows where a superpixel is hidden.")
+    kernel: Literal["cosine", "none"] = parameter(
+        "cosine", "Pictures with more to see count more, by their cosine distance; or all count alike."
+    )
     kernel_width: float = parameter(0.25, "Width of the kernel over the cosine distance.", ge=0.01, le=10, step=0.05)
-    ridge: float = parameter(1.0, "Penalty of the ridge regression.", ge=0.000001, le=100, step=0.1)
+    ridge: float = parameter(1.0, "Penalty of the ridge regression; 0 is least squares.", ge=0, le=100, step=0.1)
     sampling: Literal["balanced", "plain"] = parameter(
         "balanced", "Balanced masks and a fit that a surrogate assists, or independent masks and lime's own fit."
     )
@@ -136,10 +161,10 @@ class Lime(CheckedExplainer):
     def explain_ourselves(self, run: Run) -> Attribution:
         labels = segments(run.frame, self.segmentation, self.segments)
         keep = self._masks(int(labels.max()) + 1, generator(run.seed, "lime"))
-        weights = kernel_weights(keep, self.kernel_width)
+        weights = kernel_weights(keep, self._width)
         fit: Callable[..., tuple[Doubles, Doubles]] = weighted_ridge
         if self.sampling == "balanced":
-            fit = AssistedRidge(keep.shape[1], self.kernel_width, generator(run.seed, "lime surrogate"))
+            fit = AssistedRidge(keep.shape[1], self._width, generator(run.seed, "lime surrogate"))
         y = np.empty(self.samples)
         done = 0
 
@@ -155,6 +180,11 @@ class Lime(CheckedExplainer):
                 break
         values, errors = fitted()
         return Attribution(values, signed=True, errors=errors)
+
+    @property
+    def _width(self) -> float:
+        """The kernel's width; an endless one weighs all pictures alike."""
+        return self.kernel_width if self.kernel == "cosine" else float("inf")
 
     def _masks(self, features: int, random: np.random.Generator) -> Bools:
         """Which superpixels stay, bool (samples, features); lime's plain sampling keeps all in the first row."""
@@ -172,7 +202,7 @@ class Lime(CheckedExplainer):
 
         labels = segments(run.frame, self.segmentation, self.segments)
         fill = filled(run.frame, labels, self.fill)
-        library = LimeImageExplainer(self.kernel_width, random_state=derive(run.seed, "lime library") % 2**32)
+        library = LimeImageExplainer(self._width, random_state=derive(run.seed, "lime library") % 2**32)
         with run.network() as network, torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
 
             def classify(pictures: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -38,7 +38,9 @@ from .sampling import (
 class ExpectedGradients(CheckedExplainer):
     """E over backgrounds x' and alpha ~ U(0, 1) of (x - x') grad f(x' + alpha (x - x')), summed over channels; M-07.
 
-    With a layer, x and x' are the inputs of that layer, and the path runs in its space.
+    With a layer, x and x' are the inputs of that layer, and the path runs in its space. The sum of all values at the
+    picture itself is f(x) - E f(x') but for the error of the sampling, which the map's completeness tells; at a layer
+    it is so only where nothing goes past the layer, which is not known.
     """
 
     samples: int = parameter(200, "Points on the paths.", unit="samples", ge=1, le=5000, step=1)
@@ -94,7 +96,8 @@ class ExpectedGradients(CheckedExplainer):
             if self.precision and is_precise(array(samples.mean), array(samples.error), self.precision):
                 break
         errors = upsampled(samples.error, size) if samples.count > 1 else None
-        return Attribution(upsampled(samples.mean, size), signed=True, errors=errors, layer=layer)
+        missed = completeness_error(run, float(samples.mean.sum()), pictures) if layer is None else None
+        return Attribution(upsampled(samples.mean, size), signed=True, errors=errors, layer=layer, completeness=missed)
 
     def explain_by_library(self, run: Run) -> Attribution:
         import shap
@@ -123,3 +126,18 @@ class ExpectedGradients(CheckedExplainer):
             finally:
                 np.random.set_state(state)  # noqa: NPY002
         return Attribution(array(torch.as_tensor(np.asarray(values)).reshape(run.x.shape[1:]).sum(0)), signed=True)
+
+
+def completeness_error(run: Run, total: float, backgrounds: Any) -> float | None:
+    """|total - (f_c(x) - E f_c(x'))| / |f_c(x) - E f_c(x')| over backgrounds x' (N, 3, H, W).
+
+    None where the logits are the same.
+    """
+    import torch
+
+    with run.apart():
+        inputs = torch.cat([run.x, backgrounds])
+        parts = [rows[:, run.target] for _, rows in run.logits(len(inputs), lambda start, stop: inputs[start:stop])]
+    logits = torch.cat(parts).double()
+    difference = float(logits[0] - logits[1:].mean())
+    return abs(total - difference) / abs(difference) if difference else None
