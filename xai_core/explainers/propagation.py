@@ -24,8 +24,8 @@ Rule = Callable[[Any, tuple[Any, ...], Any], Any]
 FirstRule = Callable[[Any, Any, Any], tuple[Any, list[Any]]]
 """(layer, picture, output) to the same, and the tensors that then hold the relevance beside the picture."""
 
-STABILISER = 1e-6
-"""What keeps the denominators of all rules but epsilon's from 0, as in zennit."""
+STABILISER = 1e-12
+"""Keeps denominators from 0; no sum but that of the epsilon rule cancels."""
 
 
 # -- rules -------------------------------------------------------------------------------------------------------------
@@ -37,7 +37,8 @@ def share(parts: Any, output: Any, whole: Any = None, stabiliser: float = STABIL
     Where `whole` is more than the parts, the rest of the relevance stays behind.
     """
     whole = parts if whole is None else whole
-    return parts * (output / (whole + stabiliser * (2.0 * (whole >= 0) - 1))).detach()
+    ratio = output / (whole + stabiliser * (2.0 * (whole >= 0) - 1))
+    return parts * ratio.where(whole != 0, ratio * 0).detach()
 
 
 def reweighted(layer: Any, change: Callable[[Any], Any], biased: bool) -> Callable[[Any], Any]:
@@ -184,6 +185,13 @@ def output_of(layer: str, network: Any, x: Any) -> Iterator[list[Any]]:
         hook.remove()
 
 
+def unshared(error: float | None) -> tuple[str, ...]:
+    """A note where more than a hundredth of the class's score did not come down to the picture."""
+    if error is None or error <= 0.01:
+        return ()
+    return (f"{error:.0%} of the class's score stays with units that only their biases made: their inputs are 0.",)
+
+
 def passing() -> tuple[type, ...]:
     """The layers that the pass rule is for; a ReLU's own gradient does the same."""
     from torch import nn
@@ -282,6 +290,8 @@ class Lrp(CheckedExplainer):
     def _attribution(self, found: Any, logit: Any, notes: tuple[str, ...] = ()) -> Attribution:
         total = float(logit.detach())
         error = abs(float(found.sum()) - total) / abs(total) if total else None
+        if self.biases == "share" and ("plus" in self.composite or "gamma" in self.composite):
+            notes += unshared(error)
         return Attribution(array(found), signed=True, completeness=error, notes=notes)
 
     def _rule(self, layer: Any) -> Rule | None:
@@ -373,7 +383,7 @@ class ExcitationBackprop(CheckedExplainer):
         passed = [((types.Activation, types.BatchNorm), rules.Pass())]
         with run.network(folded=True) as network:
             x = run.x.detach().clone().requires_grad_()
-            composite = composites.ExcitationBackprop(layer_map=passed, zero_params="bias")
+            composite = composites.ExcitationBackprop(STABILISER, passed, zero_params="bias")
             with composite.context(stacked_sums(network)), output_of(layer, network, x) as outputs:
                 logit = network(x)[0, run.target]
                 found = torch.autograd.grad(logit, usable(outputs, layer))[0][0].double().sum(0)
@@ -382,7 +392,8 @@ class ExcitationBackprop(CheckedExplainer):
     def _attribution(self, run: Run, found: Any, layer: str) -> Attribution:
         error = None if self.contrastive else abs(float(found.sum()) - 1)
         values = upsampled(array(found.clamp_min(0)), run.frame.shape[:2])
-        return Attribution(values, signed=False, layer=layer, completeness=error)
+        notes = unshared(error) if layer == "input" else ()
+        return Attribution(values, signed=False, layer=layer, notes=notes, completeness=error)
 
     def _layer(self, run: Run) -> str:
         return self.layer if self.layer == "input" else run.layer(self.layer)
