@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 import torch
 
 from tests import networks, toys
+from xai_core.classifiers.evaluator import Classifier
 from xai_core.engine.run import EngineRun
 from xai_core.explainers.integrated import IntegratedGradients
 from xai_core.explainers.xrai import Xrai, candidates, from_black_and_white, regions
+from xai_core.images import galleries
+from xai_core.images.geometry import picture_frame
+from xai_core.registry import METHODS, MODELS
 from xai_core.types import Cost, Floats, Pixels
 
 
@@ -114,3 +119,21 @@ def test_a_picture_without_contrast_is_one_region() -> None:
     values, ranks = regions(frame, attribution, "full")
     np.testing.assert_allclose(values, attribution.max(2).mean(), rtol=1e-5)
     assert (ranks == 1).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet50_v1"])
+def test_a_real_networks_regions_lie_on_what_it_sees(name: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the highest tenth lies in the picture's inner half, where the cat is."""
+    monkeypatch.setenv("XAI_MODELS_DIR", str(shared / "models"))
+    card = MODELS[name]
+    model = Classifier.load(card, torch.device("cpu"))
+    frame = picture_frame(galleries.bundled().samples[0].open().pixels, card.preprocess)
+    run = toys.run(model, frame, target=281)
+    parameters = METHODS["xrai"].make({}, "quick")
+    values = parameters.explain(run).values  # type: ignore[attr-defined]
+    assert run.passes == parameters.cost()
+    highest = values >= np.quantile(values, 0.9)
+    side = frame.shape[0]
+    inner = highest[side // 7 : -side // 7, side // 7 : -side // 7]
+    assert inner.sum() > 0.6 * highest.sum()
