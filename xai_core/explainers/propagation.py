@@ -16,7 +16,7 @@ import numpy as np
 
 from ..registry import METHODS, parameter
 from ..types import Attribution, Cost, Run, XaiError
-from .base import CheckedExplainer, array, upsampled
+from .base import CheckedExplainer, Explainer, array, upsampled
 
 Rule = Callable[[Any, tuple[Any, ...], Any], Any]
 """(layer, inputs, output) to a tensor of the output's shape by whose gradient the layer hands down its relevance."""
@@ -345,9 +345,8 @@ def darkest_and_brightest(run: Run) -> tuple[Any, Any]:
     "the probability that each one won. Bright places excite the class; contrastive, they excite it more than others.",
     family="propagation",
     cites=("Zhang et al. 2016, Top-down neural attention by excitation backprop",),
-    reference="zennit",
 )
-class ExcitationBackprop(CheckedExplainer):
+class ExcitationBackprop(Explainer):
     """P_j = sum_i x_j w+_ij P_i / sum_k x_k w+_ik from 1 at the class, summed over a layer's channels; spec M-18.
 
     Contrastive: less the same with the classifier's weights negated, where that is positive; one pass takes both
@@ -363,7 +362,7 @@ class ExcitationBackprop(CheckedExplainer):
     def cost(self) -> Cost:
         return Cost(1, 1)
 
-    def explain_ourselves(self, run: Run) -> Attribution:
+    def explain(self, run: Run) -> Attribution:
         layer = self._layer(run)
         with run.network(folded=True) as network:
             x = run.x.detach().clone().requires_grad_()
@@ -371,25 +370,6 @@ class ExcitationBackprop(CheckedExplainer):
                 logit = network(x)[0, run.target]
             whole = float(logit.detach())
             found = relevance(logit / whole if whole else logit * 0, [usable(outputs, layer)])
-        return self._attribution(run, found, layer)
-
-    def explain_by_library(self, run: Run) -> Attribution:
-        import torch
-        from zennit import composites, rules, types
-
-        if self.contrastive:
-            raise XaiError("zennit has no contrastive excitation backprop; choose the own implementation.")
-        layer = self._layer(run)
-        passed = [((types.Activation, types.BatchNorm), rules.Pass())]
-        with run.network(folded=True) as network:
-            x = run.x.detach().clone().requires_grad_()
-            composite = composites.ExcitationBackprop(STABILISER, passed, zero_params="bias")
-            with composite.context(stacked_sums(network)), output_of(layer, network, x) as outputs:
-                logit = network(x)[0, run.target]
-                found = torch.autograd.grad(logit, usable(outputs, layer))[0][0].double().sum(0)
-        return self._attribution(run, found, layer)
-
-    def _attribution(self, run: Run, found: Any, layer: str) -> Attribution:
         error = None if self.contrastive else abs(float(found.sum()) - 1)
         values = upsampled(array(found.clamp_min(0)), run.frame.shape[:2])
         notes = unshared(error) if layer == "input" else ()
