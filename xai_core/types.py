@@ -157,8 +157,8 @@ class Attribution:
     `values` is float32 (H, W) in the input frame; `signed` tells whether negative values mean evidence against the
     target; `errors` is the standard error of `values` for sampled methods; `layer` names the layer it was taken at;
     `notes` are sentences to show beside the map. `completeness` is the error of a method whose values should add up
-    to a difference of logits: |sum of values - difference| / |difference|. `details` are small arrays by name that
-    tell more of how the map came about.
+    to something known, such as a difference of logits: |sum of values - difference| / |difference|. `details` are
+    small arrays by name that tell more of how the map came about.
     """
 
     values: npt.NDArray[Any]
@@ -178,7 +178,8 @@ class SaliencyMap:
     for sampled methods, else None. `target` is the class index; `against` the class that it is explained against, or
     None. `passes` and `seconds` are what it cost.
     `corruptions` are those of the picture, as on the command line; `completeness` is the relative error of the sum of
-    the values, where it should be a difference of logits. `details` are small arrays that tell how it came about.
+    the values, where it should be something known, such as a difference of logits. `details` are small arrays that tell
+    how it came about.
     """
 
     values: Floats
@@ -291,8 +292,11 @@ class Run(Protocol):
     def layer(self, name: str) -> str:
         """The layer's dotted path; "auto" is the model card's `cam_layer`; raises `XaiError` for an unknown one."""
 
-    def network(self) -> Any:
-        """A context manager that lends the prepared network to a reference library and gives it back unchanged."""
+    def network(self, folded: bool = False) -> Any:
+        """A context manager that lends the prepared network to a reference library and gives it back unchanged.
+
+        With `folded` it is the one in which a batch norm that follows its convolution is part of it.
+        """
 
     def apart(self) -> Any:
         """A context manager for passes that only check a result: they are neither reported nor counted."""

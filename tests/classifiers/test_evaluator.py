@@ -14,6 +14,7 @@ from captum.attr import DeepLift, GuidedBackprop
 from pytorch_grad_cam import GuidedBackpropReLUModel
 from torch import nn
 
+from tests.checks import state_of
 from tests.networks import Quadratic, TwoLinear, tiny
 from tests.toys import classifier
 from xai_core.classifiers import weights
@@ -287,6 +288,18 @@ def test_passes_of_a_library_are_counted_too(model: Classifier) -> None:
             network(inputs(4))
 
     assert added(model, explain) == Cost(6, 2)
+
+
+def test_the_folded_network_is_lent_as_safely(model: Classifier) -> None:
+    before, expected = state_of(model.fast), model.logits(inputs(2))
+    with model.lent(folded=True) as network:
+        assert network is model.fast
+        assert not [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+        assert close(network(inputs(2)), expected, 1e-5)
+        network.register_forward_hook(lambda module, given, output: output * 0)
+        network.head = nn.Identity()
+    assert state_of(model.fast) == before
+    assert torch.equal(model.logits(inputs(2)), expected)
 
 
 def test_a_new_classifier_has_made_no_pass(model: Classifier) -> None:

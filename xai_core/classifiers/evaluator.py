@@ -229,18 +229,19 @@ class Classifier:
             yield
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[nn.Module]:
-        """Lends the prepared network to a reference library and takes back what the library changed.
+    def lent(self, folded: bool = False) -> Iterator[nn.Module]:
+        """Lends the prepared network, or with `folded` the `fast` one, and takes back what the borrower changed.
 
         Hooks that it leaves behind, modules and weights that it replaces, settings, flags, attributes, statistics and
         gradients are undone; a weight that it overwrites in place is not.
         """
-        known = {module: _attributes(module) for module in self.network.modules()}
-        tensors = {tensor: tensor.data for tensor in (*self.network.parameters(), *self.network.buffers())}
-        statistics = {buffer: buffer.clone() for buffer in self.network.buffers()}
+        network = self.fast if folded else self.network
+        known = {module: _attributes(module) for module in network.modules()}
+        tensors = {tensor: tensor.data for tensor in (*network.parameters(), *network.buffers())}
+        statistics = {buffer: buffer.clone() for buffer in network.buffers()}
         try:
             with torch.enable_grad():
-                yield self.network
+                yield network
         finally:
             for module, attributes in known.items():
                 _restore(module, attributes)

@@ -173,8 +173,8 @@ class EngineRun:
         return self._classifier.layer(name)
 
     @contextlib.contextmanager
-    def network(self) -> Iterator[torch.nn.Module]:
-        with self._classifier.lent() as network:
+    def network(self, folded: bool = False) -> Iterator[torch.nn.Module]:
+        with self._classifier.lent(folded) as network:
 
             def watched(module: Any, inputs: Any, output: Any) -> None:
                 self._watch.check()

@@ -37,6 +37,16 @@ def baseline_input(run: Run, baseline: Baseline) -> Any:
     return run.normalise(np.full(shape, 1.0 if baseline == "white" else 0.0, dtype=np.float32))
 
 
+def points_on_the_way(steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (steps,) in (0, 1) and their weights by Gauss-Legendre's rule.
+
+    Their order is such that any number of them covers the whole way: a partial map is one of all of it.
+    """
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    order = well_spread_order(steps)
+    return (points[order] + 1) / 2, weights[order] / 2
+
+
 @METHODS.register(
     "integrated_gradients",
     title="Integrated gradients",
@@ -68,10 +78,8 @@ class IntegratedGradients(CheckedExplainer):
 
     def explain_ourselves(self, run: Run) -> Attribution:
         here, there = run.x[0], baseline_input(run, self.baseline)
-        points, weights = np.polynomial.legendre.leggauss(self.steps)
-        order = well_spread_order(self.steps)  # so that a partial map is one of the whole way
-        alphas = run.tensor(((points[order] + 1) / 2).astype(np.float32)).view(-1, 1, 1, 1)
-        weights = weights[order] / 2
+        points, weights = points_on_the_way(self.steps)
+        alphas = run.tensor(points.astype(np.float32)).view(-1, 1, 1, 1)
         parts = run.tensor(weights).view(-1, 1, 1, 1)
         total: Any = 0.0
         seen = 0.0
