@@ -232,7 +232,7 @@ def _answered(key: str, parameters: Mapping[str, Any], seed: int, _frame: Pixels
     """The segments in the colours of their numbers, and the map; made once for a map's key."""
     labels = Pipeline(**parameters).labels(_frame)
     scores = drawing.scores_picture(_frame, labels, _saliency.details["scores"], _saliency.signed)
-    return photo_uri(scores), photo_uri(drawing.spread_picture(_frame, _saliency.values, _saliency.signed))
+    return photo_uri(scores), photo_uri(drawing.map_picture(_frame, _saliency.values, _saliency.signed))
 
 
 def _pictures(variant: Variant, standing: Standing, card: Card, frame: Pixels, seed: int, layout: Layout) -> None:
@@ -262,7 +262,7 @@ def _pictures(variant: Variant, standing: Standing, card: Card, frame: Pixels, s
             job.state, message
         )
     partial = None if job is None else job.partial
-    shown = "" if partial is None else photo_uri(drawing.spread_picture(frame, partial.values, partial.signed))
+    shown = "" if partial is None else photo_uri(drawing.map_picture(frame, partial.values, partial.signed))
     _strip(layout["attribution"][letter].pictures, [""], [""], empty=message)
     _strip(layout["map"][letter].pictures, [shown], [message if shown else ""], empty=message)
 

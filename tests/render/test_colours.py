@@ -234,3 +234,13 @@ def test_a_grey_picture_has_no_colour_but_keeps_its_brightness() -> None:
     np.testing.assert_allclose(grey[..., 0], FRAME @ [0.299, 0.587, 0.114], atol=0.51)
     white = np.full((1, 1, 3), 255, dtype=np.uint8)
     assert (overlay(white, np.zeros((1, 1), np.uint8), lookup_table("inferno"), 0) == 255).all()
+
+
+def test_a_map_far_from_zero_begins_at_its_least_value_and_others_at_zero() -> None:
+    ramp = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
+    for offset, low in ((0.0, 0.0), (0.3, 0.0), (5.0, 5.0)):
+        indices, scale = shades(ramp + np.float32(offset), signed=False)
+        assert scale.low == pytest.approx(low)
+        assert indices.max() == 255
+    indices, scale = shades(np.full((4, 4), 3, dtype=np.float32), signed=False)
+    assert (scale.low, scale.high) == (0, 3) and (indices == 255).all()

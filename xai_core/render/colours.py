@@ -35,7 +35,7 @@ def lookup_table(name: str) -> Pixels:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the ends of the colour bar stand for; `low` is -`high` for signed maps and 0 for others."""
+    """What the ends of the colour bar stand for; `low` is -`high` for signed maps and mostly 0 for others."""
 
     low: float
     high: float
@@ -54,7 +54,8 @@ def fair_limit(values: Floats) -> float:
 def shades(values: Floats, signed: bool, mode: Mode = "value") -> tuple[npt.NDArray[np.uint8], Scale]:
     """A map as uint8 (H, W) indices into a 256-colour table, and the scale they stand for.
 
-    `value`: 0 to the fair limit, or -limit to limit with 0 at the middle for signed maps; beyond is clipped.
+    `value`: 0 to the fair limit, or -limit to limit with 0 at the middle for signed maps; beyond is clipped. A map
+    that never comes near 0, such as one of mean probabilities, begins at its least value instead.
     `rank`: the share of pixels that are smaller, ties averaged. `minmax`: from the least to the greatest value.
     Not-a-number is shown as the lowest.
     """
@@ -68,8 +69,15 @@ def shades(values: Floats, signed: bool, mode: Mode = "value") -> tuple[npt.NDAr
     limit = fair_limit(values)
     if signed and limit == 0:
         return np.full(values.shape, 128, dtype=np.uint8), Scale(0.0, 0.0)
-    low = -limit if signed else 0.0
+    low = -limit if signed else _lowest(wide, limit)
     return _quantised(wide, low, limit), Scale(low, limit)
+
+
+def _lowest(values: npt.NDArray[np.float64], limit: float) -> float:
+    """Where the scale of an unsigned map begins."""
+    finite = values[np.isfinite(values)]
+    least = float(finite.min()) if finite.size else 0.0
+    return least if limit / 2 < least < limit else 0.0
 
 
 def _quantised(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:

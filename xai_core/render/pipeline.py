@@ -49,12 +49,7 @@ def perturbed_pictures(stages: Stages, count: int) -> list[Pixels]:
 
 def scores_picture(frame: Pixels, labels: np.ndarray, scores: Floats, signed: bool) -> Pixels:
     """Every segment in the colour of its number, over the grey picture."""
-    return spread_picture(frame, scores[labels], signed)
-
-
-def spread_picture(frame: Pixels, values: Floats, signed: bool) -> Pixels:
-    """A map over the grey picture, an unsigned one from its least value on: mean probabilities lie far from zero."""
-    return map_picture(frame, values if signed else values - values.min(), signed)
+    return map_picture(frame, scores[labels], signed)
 
 
 def map_picture(frame: Pixels, values: Floats, signed: bool) -> Pixels:
