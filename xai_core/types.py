@@ -169,13 +169,29 @@ class Attribution:
 
 
 @dataclass(frozen=True, eq=False)
+class Drawing:
+    """What a drawer returns: a picture that a part of the network answers to.
+
+    `pixels` is uint8 (H, W, 3). `objective` is what was raised, over the steps; `reached` is it for `pixels`
+    themselves, and `probability` that of the target there. `layer` names the layer that was looked at.
+    """
+
+    pixels: Pixels
+    objective: Curve
+    reached: float
+    probability: float | None = None
+    layer: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class SaliencyMap:
     """A saliency map with all that made it.
 
     `values` is float32 (H, W) in the model's input frame, not normalised; `errors` is its standard error per pixel
     for sampled methods, else None. `target` is the class index. `passes` and `seconds` are what it cost.
     `corruptions` are those of the picture, as on the command line; `completeness` is the relative error of the sum of
-    the values, where it should be a difference of logits.
+    the values, where it should be a difference of logits. `layer_size` is (C, h, w) at `layer`, where it was seen.
     """
 
     values: Floats
@@ -193,6 +209,30 @@ class SaliencyMap:
     profile: Mapping[str, Any]
     corruptions: tuple[str, ...] = ()
     completeness: float | None = None
+    layer_size: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Imagined:
+    """A picture that a part of a network answers to, with all that made it; the fields are those of `Drawing`.
+
+    `target` is the class index where a class was drawn, else None.
+    """
+
+    pixels: Pixels
+    objective: Curve
+    reached: float
+    probability: float | None
+    drawer: str
+    parameters: Mapping[str, Any]
+    target: int | None
+    seed: int
+    layer: str | None
+    notes: tuple[str, ...]
+    key: str
+    passes: Cost
+    seconds: float
+    profile: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,6 +322,10 @@ class Run(Protocol):
     def activations_and_gradients(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Output (C, h, w) of a layer for `x`, and the gradient of the target's logit with respect to it."""
 
+    def answer(self, x: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor], layer: str = "") -> Any:
+        """Scores (batch,) of the logits (batch, K) of a batch `x`, or of a layer's output (batch, C, h, w), and their
+        gradients (batch, 3, H, W) by `x`; a pass forward, which ends at the layer, and one backward for each."""
+
     def layer(self, name: str) -> str:
         """The layer's dotted path; "auto" is the model card's `cam_layer`; raises `XaiError` for an unknown one."""
 
@@ -291,5 +335,8 @@ class Run(Protocol):
     def apart(self) -> Any:
         """A context manager for passes that only check a result: they are neither reported nor counted."""
 
-    def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
-        """Offers an intermediate map; `values` is only called when somebody is due to see one."""
+    def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool = False) -> None:
+        """Offers an intermediate map (H, W), or a picture uint8 (H, W, 3).
+
+        `values` is only called when somebody is due to see one.
+        """

@@ -18,17 +18,17 @@ from .. import settings
 from ..classifiers.cards import Card
 from ..classifiers.evaluator import Classifier
 from ..corruptions import chain
-from ..explainers.base import Explainer
+from ..explainers.base import Drawer, Explainer
 from ..images import galleries
 from ..images.geometry import picture_frame
 from ..registry import MODELS, SCORES
 from ..scores.base import ScoreMethod, undefined, unusable
 from ..scores.imputation import compile_solver
 from ..scores.ranking import is_flat
-from ..types import Cost, Curve, Floats, Prediction, SaliencyMap, Score, XaiError, digest_of, frozen
+from ..types import Cost, Curve, Floats, Imagined, Prediction, SaliencyMap, Score, XaiError, digest_of, frozen
 from .cache import Cache
 from .packing import Result
-from .requests import Evaluate, Explain, GivenMap, Input, Predict, Profile, Request
+from .requests import Evaluate, Explain, GivenMap, Imagine, Input, Predict, Profile, Request
 from .run import EngineRun, Watch
 from .tuning import Batches
 
@@ -117,6 +117,8 @@ class Executor:
             return self._predict(request, key, watch)
         if isinstance(request, Explain):
             return self._explain(request, key, watch)
+        if isinstance(request, Imagine):
+            return self._imagine(request, key, watch)
         if isinstance(request, Evaluate):
             return self._evaluate(request, key, watch)
         raise TypeError(f"cannot compute a {type(request).__name__}")
@@ -189,7 +191,8 @@ class Executor:
 
     def _explain(self, request: Explain, key: str, watch: Watch) -> SaliencyMap:
         started = time.monotonic()
-        run = self._run(request.input, self._checked_target(request), request.seed, request.cost, watch)
+        target = self._checked_target(request.input, request.target)
+        run = self._run(request.input, target, request.seed, request.cost, watch)
         attribution = cast(Explainer, request.parameters).explain(run)
         values = frozen(np.asarray(attribution.values, dtype=np.float32))
         if values.shape != run.frame.shape[:2]:
@@ -207,19 +210,40 @@ class Executor:
             corruptions=tuple(step.text for step in request.input.corruptions),
             notes=(*attribution.notes, *_warnings(values)),
             completeness=attribution.completeness,
+            layer_size=run.sizes.get(attribution.layer or ""),
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
             profile=self._profile_of(run),
         )
 
-    def _checked_target(self, request: Explain | GivenMap) -> int:
-        classes = len(self.classifier(request.input.model).card.labels)
-        if not 0 <= request.target < classes:
-            raise XaiError(
-                f"There is no class {request.target}; the classes of {request.input.model} are 0 to {classes - 1}."
-            )
-        return request.target
+    def _imagine(self, request: Imagine, key: str, watch: Watch) -> Imagined:
+        started = time.monotonic()
+        target = self._checked_target(request.input, request.target or 0)
+        run = self._run(request.input, target, request.seed, request.cost, watch)
+        drawing = cast(Drawer, request.parameters).draw(run)
+        return Imagined(
+            pixels=frozen(drawing.pixels),
+            objective=Curve(frozen(drawing.objective.x), frozen(drawing.objective.y)),
+            reached=drawing.reached,
+            probability=drawing.probability,
+            drawer=request.drawer,
+            parameters=request.parameters.model_dump(mode="json"),
+            target=request.target,
+            seed=request.seed,
+            layer=drawing.layer,
+            notes=drawing.notes,
+            key=key,
+            passes=run.passes,
+            seconds=time.monotonic() - started,
+            profile=self._profile_of(run),
+        )
+
+    def _checked_target(self, given: Input, target: int) -> int:
+        classes = len(self.classifier(given.model).card.labels)
+        if not 0 <= target < classes:
+            raise XaiError(f"There is no class {target}; the classes of {given.model} are 0 to {classes - 1}.")
+        return target
 
     def _evaluate(self, request: Evaluate, key: str, watch: Watch) -> Score:
         spec = SCORES[request.score]
@@ -234,7 +258,8 @@ class Executor:
         saliency = self._map_of(subject, Watch(progress=map_progress, cancelled=watch.cancelled))
         started = time.monotonic()
         own = Watch(lambda done, total: watch.progress(before + done, before + total), None, watch.cancelled)
-        run = self._run(subject.input, self._checked_target(subject), subject.seed, request.cost, own)
+        target = self._checked_target(subject.input, subject.target)
+        run = self._run(subject.input, target, subject.seed, request.cost, own)
         reason = unusable(saliency)
         if reason is not None:
             measured = undefined(spec.values, reason)
