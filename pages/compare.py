@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import streamlit as st
 
-from pages.parts import backend, background, components, forms, picture
+from pages.parts import backend, background, components, forms, picture, taken
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
@@ -74,7 +73,7 @@ def _models() -> list[Card]:
     names = st.multiselect(
         "Models",
         sorted(cards, key=lambda name: states[name].state != "ready"),
-        default=[backend.DEFAULT_MODEL],
+        default=[taken.model() or backend.DEFAULT_MODEL],
         format_func={name: label(card) for name, card in cards.items()}.get,
         help="Those that are ready come first; ↓ says how large the download of the others is.",
         placeholder="Choose models",
@@ -95,7 +94,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
     names = st.multiselect(
         "Methods",
         _ordered_methods(),
-        default=list(DEFAULT_METHODS),
+        default=list(dict.fromkeys([*DEFAULT_METHODS, *taken.methods()])),
         format_func=lambda name: METHODS[name].title,
         placeholder="Choose methods",
         key="methods",
@@ -138,7 +137,7 @@ def _variants_of(name: str, preset: str) -> list[Variant]:
     if not spec.options:
         return [Variant(name, spec.make())]
     st.markdown(f"**{spec.title}**", help=spec.summary)
-    parameters = forms.parameters(spec, preset, skip=frozenset({"implementation"}))
+    parameters = forms.parameters(spec, preset, skip=frozenset({"implementation"}), given=taken.values(name))
     variants = [Variant(name, parameters)]
     if spec.reference and st.toggle(
         f"Cross-check with {spec.reference}",
@@ -161,21 +160,8 @@ def _score_parameters(name: str, preset: str) -> Parameters:
 def _target(cards: list[Card]) -> tuple[int | None, int]:
     if "clicked_target" in st.session_state:
         st.session_state.target = st.session_state.pop("clicked_target")
-    words = _class_words(cards[0].labels if cards else ())
-    target = st.selectbox(
-        "Explained class",
-        list(words),
-        format_func=words.get,
-        help="The class whose evidence the maps show. Type to search, or click a class above the maps.",
-        key="target",
-    )
+    target = forms.target(cards[0].labels if cards else (), "Each model's own top class", key="target")
     return target, int(st.session_state.get("seed", 0))
-
-
-@lru_cache(maxsize=16)
-def _class_words(labels: tuple[str, ...]) -> dict[int | None, str]:
-    """What can be explained, and what it is called; a thousand classes are not worded anew at every click."""
-    return {None: "Each model's own top class"} | {index: f"{label} ({index})" for index, label in enumerate(labels)}
 
 
 def _look() -> Look:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
@@ -11,12 +14,19 @@ from xai_core.registry import CORRUPTIONS, Option, Parameters, Spec
 from xai_core.types import XaiError
 
 
-def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset(), kind: str = "") -> Parameters:
-    """Widgets for every parameter of a Spec, starting at the preset; changing the preset starts them anew.
+def parameters(
+    spec: Spec,
+    preset: str,
+    skip: frozenset[str] = frozenset(),
+    kind: str = "",
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> Parameters:
+    """Widgets for every parameter of a Spec, starting at the preset and at what is `given`; changing the preset starts
+    them anew.
 
     `kind` begins the widgets' keys where names of two kinds may be the same.
     """
-    start = spec.make({}, preset)
+    start = spec.make(given, preset)
     values = {
         option.name: _widget(option, getattr(start, option.name), f"{kind}{spec.name}.{option.name}.{preset}")
         for option in spec.options
@@ -43,6 +53,25 @@ def _widget(option: Option, value: Any, key: str) -> Any:
     low, high = (None if bound is None else number(bound) for bound in (option.low, option.high))
     step_ = None if option.step is None else number(option.step)
     return st.number_input(label, low, high, number(value), step_, help=option.help, key=key)
+
+
+def target(labels: tuple[str, ...], own: str, key: str) -> int | None:
+    """The class that is explained, or None for a model's own top class, which `own` puts into words."""
+    words = _class_words(labels, own)
+    chosen: int | None = st.selectbox(
+        "Explained class",
+        list(words),
+        format_func=words.get,
+        help="The class whose evidence the maps show. Type to search.",
+        key=key,
+    )
+    return chosen
+
+
+@lru_cache(maxsize=16)
+def _class_words(labels: tuple[str, ...], own: str) -> dict[int | None, str]:
+    """What can be explained, and what it is called; a thousand classes are not worded anew at every click."""
+    return {None: own} | {index: f"{label} ({index})" for index, label in enumerate(labels)}
 
 
 def corruptions() -> tuple[Step, ...]:
