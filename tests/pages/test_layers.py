@@ -75,7 +75,7 @@ def test_a_picture_is_drawn_for_what_was_chosen(
     page.run()
     assert "Nothing is drawn yet" in texts(page)
     page.number_input(key="drawing.activation_maximisation.steps.quick").set_value(6).run()
-    page.get("button_group")[-1].set_value([objective]).run()
+    page.segmented_control(key="objective").set_value(objective).run()
     channel = page.number_input(key="channel.tiny.stage1")
     assert channel.disabled == (objective != "channel") and channel.max == 7
     if objective == "channel":
