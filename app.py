@@ -15,4 +15,6 @@ page = st.navigation(
     ]
 )
 components.go_on_to_wanted_page()
+if page.url_path != "layers":
+    backend.leave_drawing()
 page.run()

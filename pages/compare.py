@@ -160,7 +160,9 @@ def _score_parameters(name: str, preset: str) -> Parameters:
 def _target(cards: list[Card]) -> tuple[int | None, int]:
     if "clicked_target" in st.session_state:
         st.session_state.target = st.session_state.pop("clicked_target")
-    target = forms.target(cards[0].labels if cards else (), "Each model's own top class", key="target")
+    labels = cards[0].labels if cards else ()
+    hint = "Type to search, or click a class above the maps."
+    target = forms.target(labels, "Each model's own top class", key="target", hint=hint)
     return target, int(st.session_state.get("seed", 0))
 
 

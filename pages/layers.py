@@ -144,6 +144,8 @@ def _strip(wish: Wish, standing: Standing) -> str:
     done, total = standing.passes
     if standing.failures and not standing.outcome.clean:
         st.error(standing.failures[0], icon=":material/error:")
+    elif backend.engine().profile is None:
+        st.caption("Starting the engine.")
     elif standing.pending:
         st.caption(f"Computing the maps: {done} of {total} passes.")
     else:
@@ -220,17 +222,12 @@ def _facts(saliency: SaliencyMap | None) -> str:
 # -- the picture that is drawn -----------------------------------------------------------------------------------------
 
 
-def _session() -> str:
-    """The drawing's own name for the engine: the maps are asked for beside it."""
-    return f"{backend.session()} drawing"
-
-
 def _drawn(card: Card) -> Job | None:
     """How the picture stands that somebody has asked for, if it is one of this network."""
     wanted: Imagine | None = st.session_state.get("drawing")
     if wanted is not None and wanted.input.model != card.name:
         wanted = None
-    jobs = backend.engine().want(_session(), [] if wanted is None else [wanted])
+    jobs = backend.engine().want(backend.drawing_session(), [] if wanted is None else [wanted])
     if jobs and jobs[0].partial is not None:
         st.session_state.unfinished = jobs[0].partial.values
     return jobs[0] if jobs else None
@@ -258,12 +255,12 @@ def _picture(wish: Wish, standing: Standing, chosen: str, job: Job | None) -> No
         0,
         label_visibility="collapsed",
         help="The channel of the chosen layer.",
-        disabled=objective != "channel",
-        key=f"channel.{wish.card.name}.{chosen}",
+        disabled=objective != "channel" or (wish.card.name, f"{wish.method}@{chosen}") not in standing.outcome.maps,
+        key=f"channel.{wish.card.name}.{chosen}.{wish.method}",
     )
     if job is not None and job.pending:
         if button.button("Stop", icon=":material/stop:", key="stop_drawing", width="stretch"):
-            backend.engine().cancel(_session())
+            backend.engine().cancel(backend.drawing_session())
             st.rerun()
     elif button.button(
         "Draw", icon=":material/brush:", type="primary", key="draw", width="stretch", disabled=target is None
@@ -295,7 +292,7 @@ def _draw(wish: Wish, what: dict[str, Any], target: int | None) -> None:
         st.error(str(error), icon=":material/error:")
         return
     st.session_state.unfinished = None
-    backend.engine().want(_session(), [])  # what was stopped may begin anew
+    backend.engine().want(backend.drawing_session(), [])  # what was stopped may begin anew
     st.rerun()
 
 

@@ -55,14 +55,14 @@ def _widget(option: Option, value: Any, key: str) -> Any:
     return st.number_input(label, low, high, number(value), step_, help=option.help, key=key)
 
 
-def target(labels: tuple[str, ...], own: str, key: str) -> int | None:
+def target(labels: tuple[str, ...], own: str, key: str, hint: str = "Type to search.") -> int | None:
     """The class that is explained, or None for a model's own top class, which `own` puts into words."""
     words = _class_words(labels, own)
     chosen: int | None = st.selectbox(
         "Explained class",
         list(words),
         format_func=words.get,
-        help="The class whose evidence the maps show. Type to search.",
+        help=f"The class whose evidence the maps show. {hint}",
         key=key,
     )
     return chosen

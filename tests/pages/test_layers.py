@@ -76,7 +76,7 @@ def test_a_picture_is_drawn_for_what_was_chosen(
     assert "Nothing is drawn yet" in texts(page)
     page.number_input(key="drawing.activation_maximisation.steps.quick").set_value(6).run()
     page.segmented_control(key="objective").set_value(objective).run()
-    channel = page.number_input(key="channel.tiny.stage1")
+    channel = page.number_input(key="channel.tiny.stage1.gradcam")
     assert channel.disabled == (objective != "channel") and channel.max == 7
     if objective == "channel":
         channel.set_value(3).run()
@@ -113,3 +113,19 @@ def test_without_a_model_that_is_ready_the_page_says_so(page: AppTest, monkeypat
     page.run()
     assert not page.exception
     assert "No model is ready" in texts(page)
+
+
+def test_a_drawing_that_is_not_finished_ends_when_another_page_is_shown(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.parts import backend
+
+    page.run()
+    page.number_input(key="drawing.activation_maximisation.steps.quick").set_value(6).run()
+    page.button(key="draw").click().run()
+    page.switch_page("pages/methods.py").run()
+    assert page.session_state["drawing"] is not None, "a finished one is there when the page is shown again"
+    monkeypatch.setattr(type(backend.engine()), "known", lambda engine, request: None)
+    page.switch_page("pages/compare.py").run()
+    assert "drawing" not in page.session_state
+    assert not page.exception
