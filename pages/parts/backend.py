@@ -67,4 +67,4 @@ def leave_drawing() -> None:
     wanted = st.session_state.get("drawing")
     if wanted is not None and engine().known(wanted) is None:
         engine().want(drawing_session(), [])
-        del st.session_state["drawing"]
+        st.session_state.drawing = None
