@@ -10,9 +10,12 @@ backend.warm_up()
 page = st.navigation(
     [
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:", default=True),
+        st.Page("pages/layers.py", title="Layers", icon=":material/layers:"),
         st.Page("pages/lab.py", title="Perturbation lab", icon=":material/science:"),
         st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
     ]
 )
 components.go_on_to_wanted_page()
+if page.url_path != "layers":
+    backend.leave_drawing()
 page.run()

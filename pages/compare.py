@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.parts import backend, background, components, forms, picture, progress
+from pages.parts import backend, background, components, forms, picture, progress, taken
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
@@ -72,7 +72,7 @@ def _models() -> list[Card]:
     names = st.multiselect(
         "Models",
         sorted(cards, key=lambda name: states[name].state != "ready"),
-        default=[backend.DEFAULT_MODEL],
+        default=[taken.model() or backend.DEFAULT_MODEL],
         format_func={name: label(card) for name, card in cards.items()}.get,
         help="Those that are ready come first; ↓ says how large the download of the others is.",
         placeholder="Choose models",
@@ -93,7 +93,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
     names = st.multiselect(
         "Methods",
         _ordered_methods(),
-        default=list(DEFAULT_METHODS),
+        default=list(dict.fromkeys([*DEFAULT_METHODS, *taken.methods()])),
         format_func=lambda name: METHODS[name].title,
         placeholder="Choose methods",
         key="methods",
@@ -136,7 +136,7 @@ def _variants_of(name: str, preset: str) -> list[Variant]:
     if not spec.options:
         return [Variant(name, spec.make())]
     st.markdown(f"**{spec.title}**", help=spec.summary)
-    parameters = forms.parameters(spec, preset, skip=frozenset({"implementation"}))
+    parameters = forms.parameters(spec, preset, skip=frozenset({"implementation"}), given=taken.values(name))
     variants = [Variant(name, parameters)]
     if spec.reference and st.toggle(
         f"Cross-check with {spec.reference}",

@@ -256,6 +256,8 @@ FAMILIES = {
 """The families of methods in the order in which they are shown, and their titles."""
 
 METHODS: Registry[Spec] = Registry("method", "xai_core.explainers")
+DRAWERS: Registry[Spec] = Registry("drawer", "xai_core.explainers")
+"""Ways to draw what a part of a network answers to."""
 SCORES: Registry[Spec] = Registry("score", "xai_core.scores")
 CORRUPTIONS: Registry[Spec] = Registry("corruption", "xai_core.corruptions")
 MODELS: Registry[Any] = Registry("model", "xai_core.classifiers", discover="xai_core.classifiers.cards:cards")

@@ -171,6 +171,22 @@ class Attribution:
 
 
 @dataclass(frozen=True, eq=False)
+class Drawing:
+    """What a drawer returns: a picture that a part of the network answers to.
+
+    `pixels` is uint8 (H, W, 3). `objective` is what was raised, over the steps; `reached` is it for `pixels`
+    themselves, and `probability` that of the target there. `layer` names the layer that was looked at.
+    """
+
+    pixels: Pixels
+    objective: Curve
+    reached: float
+    probability: float | None = None
+    layer: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class SaliencyMap:
     """A saliency map with all that made it.
 
@@ -179,7 +195,7 @@ class SaliencyMap:
     None. `passes` and `seconds` are what it cost.
     `corruptions` are those of the picture, as on the command line; `completeness` is the relative error of the sum of
     the values, where it should be something known, such as a difference of logits. `details` are small arrays that tell
-    how it came about.
+    how it came about, and `layer_size` is (C, h, w) at `layer`, where it was seen.
     """
 
     values: Floats
@@ -199,6 +215,30 @@ class SaliencyMap:
     completeness: float | None = None
     details: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     against: int | None = None
+    layer_size: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Imagined:
+    """A picture that a part of a network answers to, with all that made it; the fields are those of `Drawing`.
+
+    `target` is the class index where a class was drawn, else None.
+    """
+
+    pixels: Pixels
+    objective: Curve
+    reached: float
+    probability: float | None
+    drawer: str
+    parameters: Mapping[str, Any]
+    target: int | None
+    seed: int
+    layer: str | None
+    notes: tuple[str, ...]
+    key: str
+    passes: Cost
+    seconds: float
+    profile: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,6 +329,10 @@ class Run(Protocol):
     def activations_and_gradients(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Output (C, h, w) of a layer for `x`, and the gradient of the target's logit with respect to it."""
 
+    def answer(self, x: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor], layer: str = "") -> Any:
+        """Scores (batch,) of the logits (batch, K) of a batch `x`, or of a layer's output (batch, C, h, w), and their
+        gradients (batch, 3, H, W) by `x`; a pass forward, which ends at the layer, and one backward for each."""
+
     def layer(self, name: str) -> str:
         """The layer's dotted path; "auto" is the model card's `cam_layer`; raises `XaiError` for an unknown one."""
 
@@ -305,5 +349,8 @@ class Run(Protocol):
         """The map float32 (H, W) of another class by the method that made the map that is scored, from the cache where
         it is there; its passes are its own. None for a map that somebody brought along."""
 
-    def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
-        """Offers an intermediate map; `values` is only called when somebody is due to see one."""
+    def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool = False) -> None:
+        """Offers an intermediate map (H, W), or a picture uint8 (H, W, 3).
+
+        `values` is only called when somebody is due to see one.
+        """

@@ -55,3 +55,16 @@ def session() -> str:
     if "session" not in st.session_state:
         st.session_state.session = uuid.uuid4().hex
     return str(st.session_state.session)
+
+
+def drawing_session() -> str:
+    """The name under which this browser session asks for a drawing, beside its maps."""
+    return f"{session()} drawing"
+
+
+def leave_drawing() -> None:
+    """Stops a drawing that is not finished, because another page is shown: what runs keeps others waiting."""
+    wanted = st.session_state.get("drawing")
+    if wanted is not None and engine().known(wanted) is None:
+        engine().want(drawing_session(), [])
+        st.session_state.drawing = None

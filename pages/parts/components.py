@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +56,45 @@ def map_png(key: str, _frame: Pixels, _saliency: SaliencyMap) -> bytes:
 def _component(name: str) -> Any:
     return st.components.v2.component(
         f"saliency_{name}",
-        html=f'<div class="{name}"{" role=radiogroup" if name == "gallery" else ""}></div>',
+        html=f'<div class="{name}"{" role=radiogroup" if name in ("gallery", "stages") else ""}></div>',
         css=(ASSETS / f"{name}.css").read_text(encoding="utf-8"),
         js=(ASSETS / f"{name}.js").read_text(encoding="utf-8"),
     )
 
 
 def gallery(items: list[dict[str, str]], label: str, key: str) -> str:
-    """Thumbnails to choose from; `items` have `id`, `title` and `src`. Returns the chosen id."""
+    """Thumbnails to choose from; `items` have `id`, `title` and `src`. Returns the chosen id, which pages keep."""
+    return _chosen("gallery", items, label, key, items[0]["id"])
+
+
+def stages(items: list[dict[str, Any]], label: str, first: str, key: str) -> str:
+    """A strip of maps to choose from, beginning at `first`; returns the chosen id.
+
+    `items` have `id`, `size`, `caption`, `state`, and a `src` or a `message` where there is none.
+    """
+    return _chosen("stages", items, label, key, first)
+
+
+def _chosen(name: str, items: list[dict[str, Any]], label: str, key: str, first: str) -> str:
     ids = [item["id"] for item in items]
-    chosen = (st.session_state.get(key) or {}).get("selected")
+    kept = f"{key}.kept"  # what belongs to a component is gone when another page is shown
+    chosen = (st.session_state.get(key) or {}).get("selected") or st.session_state.get(kept)
     if chosen not in ids:
-        chosen = ids[0]
-    result = _component("gallery")(
+        chosen = first
+    result = _component(name)(
         data=orjson.dumps({"items": items, "label": label, "selected": chosen}),
         default={"selected": chosen},
         key=key,
         on_selected_change=lambda: None,
     )
-    return result.selected if result.selected in ids else chosen
+    st.session_state[kept] = result.selected if result.selected in ids else chosen
+    return str(st.session_state[kept])
+
+
+def large(src: str, alt: str, message: str = "") -> None:
+    """A square picture as wide as its column, or a square of the same size with a message."""
+    inside = f'<img src="{src}" alt="{escape(alt)}">' if src else f"<p>{escape(message)}</p>"
+    st.html(f'<div class="large">{inside}</div>')
 
 
 def grid(data: dict[str, Any], key: str) -> int | None:

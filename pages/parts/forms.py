@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
@@ -12,8 +14,15 @@ from xai_core.registry import CORRUPTIONS, Option, Parameters, Spec
 from xai_core.types import XaiError
 
 
-def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset(), kind: str = "") -> Parameters:
-    """Widgets for every parameter of a Spec, starting at the preset; changing the preset starts them anew.
+def parameters(
+    spec: Spec,
+    preset: str,
+    skip: frozenset[str] = frozenset(),
+    kind: str = "",
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> Parameters:
+    """Widgets for every parameter of a Spec, starting at the preset and at what is `given`; changing the preset starts
+    them anew.
 
     Where a Spec has studies, they can be started from instead. `kind` begins the widgets' keys where names of two
     kinds may be the same.
@@ -26,7 +35,7 @@ def parameters(spec: Spec, preset: str, skip: frozenset[str] = frozenset(), kind
             help="The effort chosen above, or what a published study set.",
             key=f"{kind}{spec.name}.start.{preset}",
         )
-    start = spec.make({}, preset)
+    start = spec.make(given, preset)
     values = {
         option.name: widget(option, getattr(start, option.name), f"{kind}{spec.name}.{option.name}.{preset}")
         for option in spec.options

@@ -22,13 +22,14 @@ def choose() -> Picture | None:
     source = st.segmented_control(
         "Picture",
         [*found, UPLOAD],
-        default="photos",
+        default=st.session_state.get("source.kept", "photos"),
         required=True,
         format_func=lambda name: "Upload" if name == UPLOAD else found[name].title,
         key="source",
         label_visibility="collapsed",
         width="stretch",
     )
+    st.session_state["source.kept"] = source  # for the other pages
     if source == UPLOAD:
         return _uploaded()
     gallery = found[str(source)]

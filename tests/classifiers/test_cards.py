@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from xai_core.classifiers.cards import Card, cards, problems, read_card
+from xai_core.classifiers.cards import STAGES, Card, cards, problems, read_card
 from xai_core.classifiers.weights import status
 from xai_core.registry import MODELS
 
@@ -280,6 +280,18 @@ def test_the_digest_changes_with_the_weights() -> None:
 @pytest.mark.parametrize("changes", [{"title": "Another"}, {"licence": "MIT"}, {"name": "renamed"}], ids=str)
 def test_the_digest_does_not_change_with_what_is_for_people(changes: dict[str, Any]) -> None:
     assert made().digest("w") == made(**changes).digest("w")
+
+
+def test_stages_are_the_cards_own_or_the_architectures_or_the_cam_layer() -> None:
+    assert made(stages=["a", "b"]).layers == ("a", "b")
+    assert made(architecture="torchvision/resnet18").layers == ("relu", "layer1", "layer2", "layer3", "layer4")
+    assert made(architecture="timm/unheard_of").layers == (made().cam_layer,)
+    assert made(stages=["a"]).digest("w") == made().digest("w"), "where one looks changes no result"
+
+
+def test_a_built_in_cards_stages_are_those_of_its_architecture() -> None:
+    for card in cards().values():
+        assert card.stages == STAGES.get(card.architecture, card.stages)
 
 
 def test_the_order_of_overrides_is_not_in_the_digest() -> None:

@@ -79,6 +79,37 @@ def test_its_cam_layer_is_a_map_of_many_places_in_the_prepared_network(name: str
     assert 4 <= height == width <= 14
 
 
+def sizes_of_stages(network: nn.Module, stages: tuple[str, ...], x: torch.Tensor) -> list[int]:
+    """The height of every stage's output, which is a square map of channels."""
+    outputs = [layer_output(network, stage, x) for stage in stages]
+    assert all(output.ndim == 4 and output.shape[2] == output.shape[3] for output in outputs)
+    return [output.shape[2] for output in outputs]
+
+
+@every_model
+def test_its_stages_are_maps_that_get_coarser_until_that_of_its_cam_layer(name: str) -> None:
+    card = MODELS[name]
+    assert card.stages and card.layers == card.stages
+    sizes = sizes_of_stages(prepared(name), card.stages, frame_of(name))
+    assert sizes == sorted(sizes, reverse=True)
+    last = layer_output(prepared(name), card.stages[-1], frame_of(name))
+    assert last.shape == layer_output(prepared(name), card.cam_layer, frame_of(name)).shape
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(name, marks=() if name == "torchvision/resnet18" else pytest.mark.slow, id=name)
+        for name in cards.STAGES
+    ],
+)
+def test_the_stages_of_a_known_architecture_are_maps_that_get_coarser(architecture: str) -> None:
+    card = Card(name="any", title="Any", architecture=architecture, weights="any", cam_layer="none")
+    network = preparing.prepare(_build(card).to("meta").eval())
+    sizes = sizes_of_stages(network, card.layers, torch.empty(1, 3, 224, 224, device="meta"))
+    assert sizes == sorted(set(sizes), reverse=True)
+
+
 @every_model
 def test_its_cam_layer_is_the_same_after_folding(name: str) -> None:
     folded, changed = preparing.fold_batch_norm(prepared(name))

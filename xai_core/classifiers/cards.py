@@ -21,6 +21,20 @@ log = logging.getLogger(__name__)
 
 BUILT_IN = Path(__file__).parent / "cards"
 
+_RESNETS = (
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2", "wide_resnet101_2"),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+)
+_DENSENETS = ("densenet121", "densenet161", "densenet169", "densenet201")
+STAGES: Mapping[str, tuple[str, ...]] = {
+    **{f"torchvision/{name}": ("relu", "layer1", "layer2", "layer3", "layer4") for name in _RESNETS},
+    **{
+        f"torchvision/{name}": ("features.relu0", *(f"features.denseblock{place}" for place in (1, 2, 3)), "relu")
+        for name in _DENSENETS
+    },
+}
+"""The stages of architectures that name them alike at every depth, for cards that say nothing."""
+
 
 class WeightsFile(BaseModel):
     """Weights in a file of their own: safetensors, or a state dict that torch reads with `weights_only=True`.
@@ -57,6 +71,9 @@ class Card(BaseModel):
     preprocess: Preprocess = Preprocess()
     categories: Literal["imagenet1k"] | list[str] = "imagenet1k"
     cam_layer: str = Field(description="Dotted path of the layer whose output the CAM methods use.")
+    stages: tuple[str, ...] = Field(
+        (), description="Dotted paths of layers from early to late whose outputs are maps of channels."
+    )
     licence: str = ""
 
     _folder: Path = PrivateAttr(default=BUILT_IN)
@@ -71,8 +88,14 @@ class Card(BaseModel):
         """The name of every class, by index."""
         return torchvision_facts.imagenet_categories() if self.categories == "imagenet1k" else tuple(self.categories)
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Where one can look into the network, from early to late: the card's own `stages`, or those that its
+        architecture is known to have, or its `cam_layer` alone."""
+        return self.stages or STAGES.get(self.architecture) or (self.cam_layer,)
+
     def digest(self, weights_digest: str) -> str:
-        """SHA-256 of all that decides what the network computes; title and licence do not."""
+        """SHA-256 of all that decides what the network computes; title, licence and stages do not."""
         facts = self.model_dump(mode="json", include={"architecture", "overrides", "preprocess", "cam_layer"})
         return digest_of(json.dumps(facts, sort_keys=True), weights_digest)
 

@@ -6,7 +6,7 @@ No other part calls a network. `Run` loops over batches with this, and lends `ne
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -213,6 +213,36 @@ class Classifier:
             if not caught:
                 raise self._unused(layer)
             return caught[-1].detach(), _gradient(score, caught[-1])
+
+    def answer(
+        self, x: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor], layer: str = ""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores (B,) of the logits (B, K), or of a layer's output (B, C, h, w) where the pass then ends, and their
+        gradients (B, 3, H, W) by the inputs."""
+        with torch.enable_grad():
+            x = _channels_last(x.detach()).requires_grad_()
+            if not layer:
+                scores = score(self.fastest(x.clone()))
+                return scores.detach(), _gradient(scores.sum(), x)
+            scores = score(self._reached(layer, x))
+            self._forward += len(x)
+            self._backward += len(x)
+            return scores.detach(), _gradient(scores.sum(), x)
+
+    def _reached(self, layer: str, x: torch.Tensor) -> torch.Tensor:
+        """A layer's output at its first call, with its graph; the pass ends there."""
+        caught: list[torch.Tensor] = []
+
+        def catch(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            caught.append(_single((output,), layer))
+            raise _Reached
+
+        network = self._network_for_output(layer)
+        with _hooked(network.get_submodule(layer).register_forward_hook(catch)), contextlib.suppress(_Reached):
+            network(x)
+        if not caught:
+            raise self._unused(layer)
+        return caught[0]
 
     @contextlib.contextmanager
     def contrasted(self, target: int, against: int) -> Iterator[None]:

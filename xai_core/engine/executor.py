@@ -20,17 +20,17 @@ from .. import settings
 from ..classifiers.cards import Card
 from ..classifiers.evaluator import Classifier
 from ..corruptions import chain
-from ..explainers.base import Explainer
+from ..explainers.base import Drawer, Explainer
 from ..images import galleries
 from ..images.geometry import picture_frame
 from ..registry import METHODS, MODELS, SCORES
 from ..scores.base import ScoreMethod, undefined, unusable
 from ..scores.imputation import compile_solver
 from ..scores.ranking import is_flat
-from ..types import Cost, Curve, Floats, Prediction, SaliencyMap, Score, XaiError, digest_of, frozen
+from ..types import Cost, Curve, Floats, Imagined, Prediction, SaliencyMap, Score, XaiError, digest_of, frozen
 from .cache import Cache
 from .packing import Result
-from .requests import Evaluate, Explain, GivenMap, Input, Predict, Profile, Request
+from .requests import Evaluate, Explain, GivenMap, Imagine, Input, Predict, Profile, Request
 from .run import EngineRun, Watch
 from .tuning import Batches
 
@@ -119,6 +119,8 @@ class Executor:
             return self._predict(request, key, watch)
         if isinstance(request, Explain):
             return self._explain(request, key, watch)
+        if isinstance(request, Imagine):
+            return self._imagine(request, key, watch)
         if isinstance(request, Evaluate):
             return self._evaluate(request, key, watch)
         raise TypeError(f"cannot compute a {type(request).__name__}")
@@ -192,7 +194,7 @@ class Executor:
     def _explain(self, request: Explain, key: str, watch: Watch) -> SaliencyMap:
         started = time.monotonic()
         against = self._checked_contrast(request)
-        target = self._checked_target(request.target, request.input.model)
+        target = self._checked_target(request.input, request.target)
         run = self._run(request.input, target, request.seed, request.cost, watch, against=against)
         classifier = self.classifier(request.input.model)
         with contextlib.nullcontext() if against is None else classifier.contrasted(target, against):
@@ -215,16 +217,39 @@ class Executor:
             completeness=attribution.completeness,
             against=against,
             details={name: frozen(np.asarray(values)) for name, values in attribution.details.items()},
+            layer_size=run.sizes.get(attribution.layer or ""),
             key=key,
             passes=run.passes,
             seconds=time.monotonic() - started,
             profile=self._profile_of(run),
         )
 
-    def _checked_target(self, target: int, model: str) -> int:
-        classes = len(self.classifier(model).card.labels)
+    def _imagine(self, request: Imagine, key: str, watch: Watch) -> Imagined:
+        started = time.monotonic()
+        target = self._checked_target(request.input, request.target or 0)
+        run = self._run(request.input, target, request.seed, request.cost, watch)
+        drawing = cast(Drawer, request.parameters).draw(run)
+        return Imagined(
+            pixels=frozen(drawing.pixels),
+            objective=Curve(frozen(drawing.objective.x), frozen(drawing.objective.y)),
+            reached=drawing.reached,
+            probability=drawing.probability,
+            drawer=request.drawer,
+            parameters=request.parameters.model_dump(mode="json"),
+            target=request.target,
+            seed=request.seed,
+            layer=drawing.layer,
+            notes=drawing.notes,
+            key=key,
+            passes=run.passes,
+            seconds=time.monotonic() - started,
+            profile=self._profile_of(run),
+        )
+
+    def _checked_target(self, given: Input, target: int) -> int:
+        classes = len(self.classifier(given.model).card.labels)
         if not 0 <= target < classes:
-            raise XaiError(f"There is no class {target}; the classes of {model} are 0 to {classes - 1}.")
+            raise XaiError(f"There is no class {target}; the classes of {given.model} are 0 to {classes - 1}.")
         return target
 
     def _checked_contrast(self, request: Explain) -> int | None:
@@ -234,7 +259,7 @@ class Executor:
             raise XaiError(f"{request.title} cannot explain one class against another; gradients and CAMs can.")
         if request.against == request.target:
             raise XaiError("A class cannot be explained against itself; choose another one.")
-        return self._checked_target(request.against, request.input.model)
+        return self._checked_target(request.input, request.against)
 
     def _evaluate(self, request: Evaluate, key: str, watch: Watch) -> Score:
         spec = SCORES[request.score]
@@ -249,7 +274,7 @@ class Executor:
         saliency = self._map_of(subject, Watch(progress=map_progress, cancelled=watch.cancelled))
         started = time.monotonic()
         own = Watch(lambda done, total: watch.progress(before + done, before + total), None, watch.cancelled)
-        target = self._checked_target(subject.target, subject.input.model)
+        target = self._checked_target(subject.input, subject.target)
         another = self._other_maps(subject) if isinstance(subject, Explain) else None
         run = self._run(subject.input, target, subject.seed, request.cost, own, another_map=another)
         reason = unusable(saliency)

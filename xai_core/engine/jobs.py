@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from .packing import Result
@@ -19,9 +18,9 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True, eq=False)
 class Partial:
-    """A map that is not finished: float32 (H, W), and whether it is signed."""
+    """What is not finished: a map, float32 (H, W), and whether it is signed, or a picture, uint8 (H, W, 3)."""
 
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[Any]
     signed: bool
 
 

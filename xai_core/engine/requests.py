@@ -14,11 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from ..classifiers import weights
 from ..classifiers.cards import Card
 from ..corruptions.chain import Step, chain
 from ..images.geometry import Preprocess, mask_frame, picture_frame
-from ..registry import METHODS, SCORES, Parameters
+from ..registry import DRAWERS, METHODS, SCORES, Parameters
 from ..types import Bools, Cost, Floats, Mask, Picture, Pixels, XaiError, array_digest, digest_of, frozen
 
 Profile = Mapping[str, Any]
@@ -170,6 +172,48 @@ class Explain(Request):
     @property
     def title(self) -> str:
         return METHODS[self.method].title
+
+
+@dataclass(frozen=True, eq=False)
+class Imagine(Request):
+    """A picture that a part of the network answers to; gives an `Imagined`. `input` is the grey frame it begins at.
+
+    `target` is the class that is drawn, or None where the parameters ask for something else.
+    """
+
+    input: Input
+    drawer: str
+    parameters: Parameters
+    target: int | None
+    seed: int = 0
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {
+            "kind": "picture",
+            **self.input.description,
+            "drawer": self.drawer,
+            "version": DRAWERS[self.drawer].version,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "depends": self.parameters.dependencies(),
+            "target": self.target,
+            "seed": self.seed,
+        }
+
+    @property
+    def cost(self) -> Cost:
+        return self.parameters.cost()
+
+    @property
+    def title(self) -> str:
+        return DRAWERS[self.drawer].title
+
+
+def imagine(card: Card, drawer: str, parameters: Parameters, target: int | None, seed: int = 0) -> Imagine:
+    """The request for a picture; raises `XaiError` when the weights are not here."""
+    grey = Picture(np.full((*card.preprocess.size, 3), 128, dtype=np.uint8), name="grey")
+    given = Input(grey.digest, card.name, card.digest(weights.digest(card)), grey.pixels, (), seed)
+    return Imagine(given, drawer, parameters, target, seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,8 @@ class EngineRun:
         self._before = classifier.passes
         self._apart = Cost()
         self._silent = False
+        self.sizes: dict[str, tuple[int, ...]] = {}
+        """(C, h, w) of every layer that was looked at, as it was seen first."""
         self._last_partial = time.monotonic()
         self._x: torch.Tensor | None = None
 
@@ -157,7 +159,7 @@ class EngineRun:
     def output_of(self, layer: str) -> torch.Tensor:
         self._watch.check()
         output = self._classifier.layer_outputs(layer, self.x)[0]
-        self._report()
+        self._seen(layer, output)
         return output
 
     def expect(self, cost: Cost) -> None:
@@ -166,8 +168,16 @@ class EngineRun:
     def activations_and_gradients(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         self._watch.check()
         activation, gradient = self._classifier.activations_and_gradients(layer, self.x, self.target)
-        self._report()
+        self._seen(layer, activation[0])
         return activation[0], gradient[0]
+
+    def answer(
+        self, x: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor], layer: str = ""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self._watch.check()
+        found = self._classifier.answer(x, score, layer)
+        self._report()
+        return found
 
     def layer(self, name: str) -> str:
         return self._classifier.layer(name)
@@ -199,15 +209,20 @@ class EngineRun:
         with self.apart():
             return self._another_map(target, Watch(cancelled=self._watch.cancelled))
 
+    def _seen(self, layer: str, output: torch.Tensor) -> None:
+        self.sizes.setdefault(layer, tuple(output.shape))
+        self._report()
+
     def _report(self) -> None:
         if not self._silent:
             self._watch.progress(self.passes.total, self._expected.total)
 
-    def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool) -> None:
+    def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool = False) -> None:
         if self._watch.partial is None or time.monotonic() - self._last_partial < self._watch.partial_seconds:
             return
         self._last_partial = time.monotonic()
-        self._watch.partial(np.asarray(values(), dtype=np.float32), signed)
+        made = values()
+        self._watch.partial(made if made.dtype == np.uint8 else np.asarray(made, dtype=np.float32), signed)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..registry import Parameters, parameter
-from ..types import Attribution, Floats, Run
+from ..types import Attribution, Drawing, Floats, Run
 
 
 class Explainer(Parameters):
@@ -15,6 +15,14 @@ class Explainer(Parameters):
 
     def explain(self, run: Run) -> Attribution:
         """The attribution of `run.target` in `run.frame`; asks the `run` for every pass through the network."""
+        raise NotImplementedError
+
+
+class Drawer(Parameters):
+    """Base of what draws a picture for a part of the network; its fields are its parameters."""
+
+    def draw(self, run: Run) -> Drawing:
+        """A picture that the network answers to; `run.frame` is the grey that it begins at."""
         raise NotImplementedError
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..engine.comparison import Outcome
 from ..registry import METHODS
+from ..types import Curve
 
 CATEGORICAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7b61c9")
 """Colours for at most eight categories, after Okabe and Ito: safe for colour-blind eyes."""
@@ -68,4 +69,22 @@ def removal_curves(outcome: Outcome, score_name: str, titles: Mapping[str, str] 
         legend={"orientation": "h", "y": -0.28, "x": 0},
         hovermode="closest",
     )
+    return figure
+
+
+def objective_curve(curve: Curve, unit: str) -> Any:
+    """What an ascent has raised over its steps."""
+    from plotly import graph_objects
+
+    figure = graph_objects.Figure()
+    figure.add_scatter(
+        x=curve.x.tolist(),
+        y=curve.y.tolist(),
+        mode="lines",
+        line={"color": CATEGORICAL[0], "width": 2},
+        hovertemplate="step %{x:.0f}: %{y:.3g}<extra></extra>",
+    )
+    figure.update_xaxes(title_text="step")
+    figure.update_yaxes(title_text=unit)
+    figure.update_layout(height=170, margin={"l": 50, "r": 10, "t": 8, "b": 40}, showlegend=False)
     return figure
