@@ -159,13 +159,12 @@ def _checked(spec: Spec) -> str:
     known = _agreement().get(spec.name)
     if known is None or known["version"] != spec.version:
         return f"{spec.reference}, which can be chosen in its place."
-    noise = ""
-    if known["noise"]:
-        noise = f", of which chance explains about {known['noise'] * 3:.1%}"
+    chance = f", where chance alone leaves {known['expected']:.2f}" if known["expected"] < 1 else ""
+    notes = " ".join(["", *known["notes"]])
     return (
-        f"{known['library']}, which can be chosen in its place: rank correlation {known['rank_correlation']:.3f}, "
-        f"largest difference {known['largest_difference']:.2%} of the largest value{noise} (measured on the first "
-        "photo with the balanced preset)."
+        f"{known['library']}, which can be chosen in its place. Correlation of the two maps {known['correlation']:.3f}"
+        f"{chance}, largest difference {known['largest_difference']:.2%} of the largest value (ResNet-50 v1, first "
+        f"photo, balanced preset).{_escaped(notes)}"
     )
 
 

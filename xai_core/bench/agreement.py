@@ -1,6 +1,6 @@
 """How far our maps are from those of the reference libraries.
 
-The Methods page shows what this measured last: `bench agreement --json assets/agreement.json`.
+The Methods page shows what this measured last: `bench agreement --model resnet50_v1 --json assets/agreement.json`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from ..engine.executor import Executor
 from ..engine.requests import Explain, Predict, prepare_input
 from ..images.galleries import bundled
 from ..registry import METHODS, MODELS
-from ..scores.ranking import rank_correlation
 from ..types import Floats, Prediction, SaliencyMap
 from . import note
 
@@ -24,11 +23,11 @@ PRESET = "balanced"
 
 
 def run(model: str, preset: str = PRESET) -> dict[str, dict[str, Any]]:
-    """{method: {"version", "library", "rank_correlation", "largest_difference", "noise"}} of the first bundled photo.
+    """{method: {"version", "library", "correlation", "expected", "largest_difference", "notes"}} of the first photo.
 
-    `largest_difference` is of our map and the library's, scaled to fit it best, as a part of the largest value. `noise`
-    is our standard error (root mean square) in the same unit, 0 for a method without chance: sampled maps of two seeds
-    differ by about 1.4 times as much.
+    `largest_difference` is of our map and the library's, scaled to fit it best, as a part of the largest value.
+    `expected` is the correlation of two maps of ours with other seeds, by their standard errors: 1 for a method without
+    chance. `notes` are what our map and the library's say of themselves.
     """
     executor = Executor(Cache(settings.current().cache_dir, 0, 0))
     given = prepare_input(bundled().samples[0].open(), MODELS[model])
@@ -45,13 +44,14 @@ def run(model: str, preset: str = PRESET) -> dict[str, dict[str, Any]]:
             maps.append(executor.compute(Explain(given, spec.name, parameters, prediction.top)))
         own, library = maps
         assert isinstance(own, SaliencyMap) and isinstance(library, SaliencyMap)
-        largest = float(np.abs(own.values).max())
+        noise = 0.0 if own.errors is None else float(np.mean(np.square(own.errors)) / np.var(own.values))
         found[spec.name] = {
             "version": spec.version,
             "library": f"{spec.reference} {importlib.metadata.version(spec.reference)}",
-            "rank_correlation": round(rank_correlation(own.values, library.values), 4),
+            "correlation": round(float(np.corrcoef(own.values.ravel(), library.values.ravel())[0, 1]), 4),
+            "expected": round(max(1 - noise, 0.0), 4),
             "largest_difference": float(f"{difference(own.values, library.values):.2g}"),
-            "noise": 0.0 if own.errors is None else float(f"{np.sqrt(np.mean(own.errors**2)) / largest:.2g}"),
+            "notes": [*dict.fromkeys((*own.notes, *library.notes))],
         }
     return found
 
