@@ -10,12 +10,11 @@ from typing import Any, cast
 import streamlit as st
 
 from pages.parts import backend, components, forms, picture, progress
-from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Standing, follow
 from xai_core.explainers.pipeline import RECIPES, Pipeline
-from xai_core.registry import METHODS, MODELS, SCORES
+from xai_core.registry import METHODS, SCORES
 from xai_core.render import charts
 from xai_core.render import pipeline as drawing
 from xai_core.render.encoding import photo_uri
@@ -56,7 +55,7 @@ def main() -> None:
     components.inside_app("pages/lab.py")
     with st.sidebar:
         chosen = picture.choose()
-        card = _model()
+        card = forms.ready_model("Model", key="lab.model")
         target = forms.class_choice(
             "Explained class", card.labels if card else (), "The model's top class", "Type to search.", key="lab.target"
         )
@@ -80,18 +79,6 @@ def main() -> None:
 
     pause = backend.pace().pause(backend.session()) if asking else None
     st.fragment(bench, run_every=pause, key="lab_live")()
-
-
-def _model() -> Card | None:
-    ready = {card.name: card for card in MODELS if weights.status(card).state == "ready"}
-    name = st.selectbox(
-        "Model",
-        sorted(ready, key=lambda name: name != backend.DEFAULT_MODEL),
-        format_func=lambda name: ready[name].title,
-        placeholder="No model is ready",
-        key="lab.model",
-    )
-    return None if name is None else ready[name]
 
 
 def _bench(chosen: Picture, card: Card, target: int | None, seed: int) -> bool:

@@ -8,13 +8,12 @@ from typing import Any, cast
 import streamlit as st
 
 from pages.parts import backend, components, forms, picture, taken
-from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Standing, follow
 from xai_core.engine.jobs import Job
 from xai_core.engine.requests import Imagine, imagine
-from xai_core.registry import DRAWERS, FAMILIES, METHODS, MODELS, PRESETS, Parameters
+from xai_core.registry import DRAWERS, FAMILIES, METHODS, PRESETS, Parameters
 from xai_core.render import charts
 from xai_core.render.encoding import photo_uri
 from xai_core.render.numbers import duration, number
@@ -40,7 +39,7 @@ def main() -> None:
     components.inside_app("pages/layers.py")
     with st.sidebar:
         chosen = picture.choose()
-        card = _model()
+        card = forms.ready_model("Model", key="layers_model")
         method = _method()
         target = forms.class_choice(
             "Explained class",
@@ -58,18 +57,6 @@ def main() -> None:
             st.info("No model is ready; the Compare page downloads one.", icon=":material/network_node:")
         return
     _show(Wish(_comparison(chosen, card, method, target), card, method, drawing))
-
-
-def _model() -> Card | None:
-    ready = {card.name: card for card in MODELS if weights.status(card).state == "ready"}
-    name = st.selectbox(
-        "Model",
-        sorted(ready, key=lambda name: name != backend.DEFAULT_MODEL),
-        format_func=lambda name: ready[name].title,
-        placeholder="No model is ready",
-        key="layers_model",
-    )
-    return None if name is None else ready[name]
 
 
 def _method() -> str:

@@ -9,13 +9,12 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import backend, components
-from xai_core.classifiers import weights
+from pages.parts import backend, components, forms
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Standing, follow
 from xai_core.images import galleries
-from xai_core.registry import FAMILIES, METHODS, MODELS, PRESETS, Option, Spec
+from xai_core.registry import FAMILIES, METHODS, PRESETS, Option, Spec
 from xai_core.render.numbers import duration
 from xai_core.types import Cost, SaliencyMap, XaiError
 
@@ -42,15 +41,9 @@ def main() -> None:
     )
     specs = [spec for spec in METHODS if not families or spec.family in families]
     specs.sort(key=lambda spec: list(FAMILIES).index(spec.family))
-    ready = {card.name: card for card in MODELS if weights.status(card).state == "ready"}
-    name = right.selectbox(
-        "Network of the examples",
-        sorted(ready, key=lambda name: name != backend.DEFAULT_MODEL),
-        format_func=lambda name: ready[name].title,
-        placeholder="No model is ready",
-        key="methods_model",
-    )
-    examples = _examples(specs, ready[name]) if name is not None else None
+    with right:
+        card = forms.ready_model("Network of the examples", key="methods_model")
+    examples = _examples(specs, card) if card is not None else None
     _live_cards(specs, examples)
 
 

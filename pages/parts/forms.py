@@ -9,8 +9,11 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts import backend
+from xai_core.classifiers import weights
+from xai_core.classifiers.cards import Card
 from xai_core.corruptions.chain import Step, step
-from xai_core.registry import CORRUPTIONS, Option, Parameters, Spec
+from xai_core.registry import CORRUPTIONS, MODELS, Option, Parameters, Spec
 from xai_core.types import XaiError
 
 
@@ -64,6 +67,19 @@ def widget(option: Option, value: Any, key: str, disabled: bool = False) -> Any:
     low, high = (None if bound is None else number(bound) for bound in (option.low, option.high))
     step_ = None if option.step is None else number(option.step)
     return st.number_input(label, low, high, number(value), step_, **common)
+
+
+def ready_model(label: str, key: str) -> Card | None:
+    """A box to choose one of the models whose weights are here; None where there is none."""
+    ready = {card.name: card for card in MODELS if weights.status(card).state == "ready"}
+    name = st.selectbox(
+        label,
+        sorted(ready, key=lambda name: name != backend.DEFAULT_MODEL),
+        format_func=lambda name: ready[name].title,
+        placeholder="No model is ready",
+        key=key,
+    )
+    return None if name is None else ready[name]
 
 
 def class_choice(label: str, labels: tuple[str, ...], nothing: str, help_: str, key: str) -> int | None:

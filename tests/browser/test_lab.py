@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
-from playwright.sync_api import Browser, expect
-
-from tests.conftest import ROOT
+import pytest
+from playwright.sync_api import Page, expect
 
 from .conftest import Dashboard
+from .test_compare import LONG, keep_screenshot
 
-SHOTS = ROOT / "docs" / "images"
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 
 
-def test_two_pipelines_are_compared_and_one_is_changed(browser: Browser, dashboard: Dashboard) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+def test_two_pipelines_are_compared_and_one_is_changed(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
     page.goto(f"{dashboard.url}/lab")
-    expect(page.get_by_role("heading", name="Perturbation lab")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Done: 606 passes")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Done: 606 passes")).to_be_visible(timeout=LONG)
     expect(page.locator(".strip img")).to_have_count(24)
     expect(page.get_by_text("The whole picture: ")).to_have_count(2)
-    if os.environ.get("XAI_TEST_SCREENSHOTS"):
-        page.set_viewport_size({"width": 1280, "height": 2750})
-        page.wait_for_timeout(1500)
-        page.screenshot(path=SHOTS / "lab.png")
-        page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size({"width": 1280, "height": 2300})
+    page.wait_for_timeout(1000)
+    keep_screenshot(page, "lab", tmp_path)
     page.get_by_role("combobox", name="Attribution").nth(1).click()
     page.get_by_role("option", name="pda").click()
-    expect(page.get_by_text("Done: 606 passes")).to_be_visible(timeout=120_000)
+    expect(page.locator(".strip .empty").first).to_be_attached(timeout=LONG)
+    expect(page.get_by_text("Done: 606 passes")).to_be_visible(timeout=LONG)
     expect(page.locator(".strip img")).to_have_count(24)
     expect(page.get_by_test_id("stException")).to_have_count(0)
-    page.close()
