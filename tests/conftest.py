@@ -18,6 +18,14 @@ hypothesis.settings.register_profile("quick", deadline=None)
 hypothesis.settings.load_profile("quick")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side a file's tests stay together; those that start a browser or Ray share one process."""
+    for item in items:
+        file = item.path.relative_to(ROOT).as_posix()
+        heavy = file.startswith("tests/browser/") or file == "tests/engine/test_ray.py"
+        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else file))
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty `XAI_DATA` and torch cache, one thread, and none of the machine's own settings."""

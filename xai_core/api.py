@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .classifiers.cards import Card
 from .corruptions import chain
-from .engine.requests import Explain, GivenMap, Predict, evaluate, prepare_input
+from .engine.requests import Explain, GivenMap, Input, Predict, evaluate, prepare_input
 from .registry import METHODS, MODELS, SCORES
 from .types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError, frozen
 
@@ -26,6 +26,12 @@ def _class_index(target: Any) -> int:
         return operator.index(target)
     except TypeError:
         raise XaiError(f"A target is the index of a class, such as 0, and not {target!r}.") from None
+
+
+def _explanation(saliency: SaliencyMap, given: Input, target: int, seed: int) -> Explain:
+    """The request that makes a map again, and more maps like it."""
+    parameters = METHODS[saliency.method].make(saliency.parameters)
+    return Explain(given, saliency.method, parameters, target, seed, saliency.against)
 
 
 def _as_map(values: Any) -> npt.NDArray[np.float32]:
@@ -127,8 +133,9 @@ def score(
     """Scores of a map by name.
 
     `saliency` is a `SaliencyMap`, or an array (H, W) in the model's input frame for `target` (None: the model's top
-    class). `mask` has the picture's own size. `corruptions` are the map's own where none are given. `parameters` go to
-    the scores that have them. Raises `XaiError` for what does not fit.
+    class); scores that need more maps of the method are only defined for a `SaliencyMap`. `mask` has the picture's own
+    size. `corruptions` are the map's own where none are given. `parameters` go to the scores that have them. Raises
+    `XaiError` for what does not fit.
     """
     known = {name: set(SCORES[name].parameters.model_fields) for name in scores}
     for unknown in set(parameters).difference(*known.values()):
@@ -147,10 +154,13 @@ def score(
         target = cast(Prediction, engine().result(Predict(given.clean))).top
     if mask is not None and not isinstance(mask, Mask):
         mask = _as_mask(mask)
-    subject = GivenMap(given, frozen(values), _class_index(target), seed)
+    brought = GivenMap(given, frozen(values), _class_index(target), seed)
     found = {}
     for name in scores:
         spec = SCORES[name]
+        subject: Explain | GivenMap = brought
+        if spec.extra_maps and isinstance(saliency, SaliencyMap):
+            subject = _explanation(saliency, given, target, seed)
         own = {key: value for key, value in parameters.items() if key in known[name]}
         request = evaluate(subject, name, spec.make(own), model.card, mask, picture)
         found[name] = cast(Score, engine().result(request))

@@ -35,8 +35,8 @@ def test_memory_that_is_kept_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     compute = Executor.compute
 
     def leaking(self, request, watch=None):  # type: ignore[no-untyped-def]
-        kept.append(mmap.mmap(-1, 20_000_000))  # beside the heap, which may hold free memory of earlier tests
-        kept[-1].write(b"x" * 20_000_000)
+        kept.append(mmap.mmap(-1, 60_000_000))  # beside the heap, which may hold free memory of earlier tests
+        kept[-1].write(b"x" * 60_000_000)
         return compute(self, request, watch)
 
     monkeypatch.setattr(Executor, "compute", leaking)
