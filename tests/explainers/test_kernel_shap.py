@@ -69,8 +69,8 @@ def test_the_axioms_hold() -> None:
 @pytest.mark.parametrize("balanced", [True, False])
 def test_an_additive_game_is_found_exactly(balanced: bool) -> None:
     alone = np.random.default_rng(0).normal(size=12)
-    keep = coalitions(60, 12, balanced, np.random.default_rng(1))
-    values, errors = shapley_regression(keep, keep @ alone + 2.0, 2.0, 2.0 + alone.sum())
+    keep, weights = coalitions(60, 12, balanced, np.random.default_rng(1))
+    values, errors = shapley_regression(keep, keep @ alone + 2.0, 2.0, 2.0 + alone.sum(), weights)
     np.testing.assert_allclose(values, alone, atol=1e-6)
     assert errors.max() < 1e-6
 
@@ -82,11 +82,14 @@ def test_one_superpixel_has_it_all() -> None:
 
 @pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize("features", [2, 9, 40])
-def test_coalitions_have_the_kernels_sizes_and_every_superpixel_equally_often(features: int, balanced: bool) -> None:
-    keep = coalitions(8000, features, balanced, np.random.default_rng(0))
+def test_weighted_coalitions_have_the_kernels_sizes_and_every_superpixel_equally_often(
+    features: int, balanced: bool
+) -> None:
+    keep, weights = coalitions(8000, features, balanced, np.random.default_rng(0))
     sizes = keep.sum(axis=1)
     assert sizes.min() >= 1 and sizes.max() <= features - 1
-    found = np.bincount(sizes, minlength=features)[1:features] / 8000
+    assert weights.mean() == pytest.approx(1, rel=0.05)
+    found = np.bincount(sizes, weights, minlength=features)[1:features] / 8000
     np.testing.assert_allclose(found, size_probabilities(features), atol=0.02)
     np.testing.assert_allclose(keep.mean(axis=0), 0.5, atol=0.03)
     if balanced:
@@ -98,9 +101,9 @@ def estimates(balanced: bool, count: int) -> tuple[np.ndarray, np.ndarray]:
     ends = play(np.zeros(7)), play(np.ones(7))
     found = []
     for seed in range(80):
-        keep = coalitions(count, 7, balanced, np.random.default_rng(seed))
+        keep, weights = coalitions(count, 7, balanced, np.random.default_rng(seed))
         y = np.array([play(one.astype(float)) for one in keep])
-        found.append(shapley_regression(keep, y, *ends, group=1 + balanced))
+        found.append(shapley_regression(keep, y, *ends, weights, group=1 + balanced))
     return np.array([one for one, _ in found]), np.array([errors for _, errors in found])
 
 

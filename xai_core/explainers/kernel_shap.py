@@ -26,18 +26,24 @@ def size_probabilities(features: int) -> Doubles:
     return np.asarray(weights / weights.sum())
 
 
-def coalitions(count: int, features: int, balanced: bool, random: np.random.Generator) -> Bools:
-    """Which superpixels are visible, bool (count, features), drawn with the Shapley kernel's probability.
+def coalitions(count: int, features: int, balanced: bool, random: np.random.Generator) -> tuple[Bools, Doubles]:
+    """Which superpixels are visible, bool (count, features), and the weight of every row in the regression, (count,).
 
-    `balanced`: in pairs of opposites, and the sizes of the pairs spread evenly over the kernel's distribution in an
-    order that may stop anywhere; every single row is as random as an independent one.
+    Plain rows are drawn with the Shapley kernel's probability and count alike. `balanced` ones come in pairs of
+    opposites and have every size equally often (leverage scores: Musco and Witter 2024), the sizes of the pairs spread
+    evenly in an order that may stop anywhere; they are weighted by the kernel over the probability of being drawn.
     """
-    cumulative = size_probabilities(features).cumsum()
     rows = (count + 1) // 2 if balanced else count
-    drawn = (np.arange(rows) * GOLDEN + random.random()) % 1.0 if balanced else random.random(rows)
-    sizes = 1 + np.minimum(np.searchsorted(cumulative, drawn, side="right"), features - 2)
+    if balanced:
+        sizes = 1 + (((np.arange(rows) * GOLDEN + random.random()) % 1.0) * (features - 1)).astype(int)
+    else:
+        cumulative = size_probabilities(features).cumsum()
+        sizes = 1 + np.minimum(np.searchsorted(cumulative, random.random(rows), side="right"), features - 2)
     keep = random.random((rows, features)).argsort(axis=1).argsort(axis=1) < sizes[:, None]
-    return np.stack([keep, ~keep], axis=1).reshape(-1, features)[:count] if balanced else keep
+    if not balanced:
+        return keep, np.ones(rows)
+    keep = np.stack([keep, ~keep], axis=1).reshape(-1, features)[:count]
+    return keep, size_probabilities(features)[keep.sum(axis=1) - 1] * (features - 1)
 
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -50,8 +56,8 @@ def shapley_regression(
     """Shapley values (S,) from coalitions bool (N, S) with values y (N,), and their standard errors (S,).
 
     Weighted least squares of y - empty on the coalitions under the constraint that the values add up to full - empty.
-    Without `weights` every row counts alike, which is right for rows drawn with the kernel's probability. Errors allow
-    for any dependence within `group` rows that follow each other.
+    Without `weights` every row counts alike. Errors allow for any dependence within `group` rows that follow each
+    other.
     """
     features = keep.shape[1]
     total = full - empty
@@ -75,8 +81,12 @@ def shapley_regression(
     summary="Shares out the difference between the picture's logit and that of a hidden picture among superpixels, by "
     "hiding random groups of them. Red superpixels speak for the class, blue ones against it.",
     family="shap",
-    cites=("Lundberg and Lee 2017, A unified approach to interpreting model predictions",),
-    presets={"quick": {"samples": 128}, "balanced": {"samples": 512}},
+    cites=(
+        "Lundberg and Lee 2017, A unified approach to interpreting model predictions",
+        "Musco and Witter 2024, Provably accurate Shapley value estimation via leverage score sampling",
+    ),
+    presets={"quick": {"samples": 128, "segments": 20}, "balanced": {"samples": 512, "segments": 30}},
+    version=2,
 )
 class KernelShap(Explainer):
     """Shapley values of superpixels by the kernel's weighted regression, constrained to add up; spec M-10."""
@@ -86,7 +96,7 @@ class KernelShap(Explainer):
     segments: int = parameter(50, "Superpixels that slic aims at.", unit="superpixels", ge=2, le=400, step=1)
     fill: Fill = parameter("segment_mean", "What shows where a superpixel is hidden.")
     sampling: Literal["balanced", "plain"] = parameter(
-        "balanced", "Coalitions in pairs of opposites with evenly spread sizes, or independent ones."
+        "balanced", "Coalitions in pairs of opposites with every size equally often, or as the kernel draws them."
     )
     precision: float = precision_parameter()
 
@@ -97,15 +107,16 @@ class KernelShap(Explainer):
         labels = segments(run.frame, self.segmentation, self.segments)
         features = int(labels.max()) + 1
         balanced = self.sampling == "balanced"
-        drawn = np.ones((self.samples, features), dtype=bool)
+        drawn, weights = np.ones((self.samples, features), dtype=bool), np.ones(self.samples)
         if features > 1:
-            drawn = coalitions(self.samples, features, balanced, generator(run.seed, "kernel shap"))
+            drawn, weights = coalitions(self.samples, features, balanced, generator(run.seed, "kernel shap"))
         keep = np.concatenate([np.zeros((1, features), dtype=bool), np.ones((1, features), dtype=bool), drawn])
         y = np.empty(len(keep))
         done = 0
 
         def fitted() -> tuple[Doubles, Doubles]:
-            values, errors = shapley_regression(keep[2:done], y[2:done], y[0], y[1], group=1 + balanced)
+            known = weights[: done - 2]
+            values, errors = shapley_regression(keep[2:done], y[2:done], y[0], y[1], known, group=1 + balanced)
             return values[labels], errors[labels]
 
         for rows, logits in run.logits(len(keep), hiding(run, labels, self.fill, keep)):
