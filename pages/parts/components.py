@@ -54,11 +54,13 @@ def map_png(key: str, _frame: Pixels, _saliency: SaliencyMap) -> bytes:
 
 @cache
 def _component(name: str) -> Any:
+    group = name in ("gallery", "stages")
+    scripts = ["radiogroup", name] if group else [name]
     return st.components.v2.component(
         f"saliency_{name}",
-        html=f'<div class="{name}"{" role=radiogroup" if name in ("gallery", "stages") else ""}></div>',
+        html=f'<div class="{name}"{" role=radiogroup" if group else ""}></div>',
         css=(ASSETS / f"{name}.css").read_text(encoding="utf-8"),
-        js=(ASSETS / f"{name}.js").read_text(encoding="utf-8"),
+        js="".join((ASSETS / f"{one}.js").read_text(encoding="utf-8") for one in scripts),
     )
 
 
