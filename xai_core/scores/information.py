@@ -72,7 +72,7 @@ class MutualInformation(ScoreMethod):
     The map of integrated gradients comes from the cache where it is there.
     """
 
-    bins: int = parameter(32, "Bins of equal frequency.", unit="bins", ge=2, le=MOST_BINS, step=1)
+    bins: int = parameter(64, "Bins of equal frequency.", unit="bins", ge=2, le=MOST_BINS, step=1)
     steps: int = parameter(50, "Points of integrated gradients.", unit="steps", ge=1, le=1000, step=1)
 
     def dependencies(self) -> dict[str, Any]:
