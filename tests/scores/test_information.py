@@ -14,6 +14,8 @@ from sklearn.metrics import mutual_info_score
 
 import xai_core as xc
 from tests import networks, toys
+from tests.engine.asking import explain, score
+from xai_core.engine.executor import Executor
 from xai_core.scores.information import MutualInformation, mutual_information
 from xai_core.types import Cost, Floats, Picture
 
@@ -89,14 +91,23 @@ def test_integrated_gradients_tell_as_much_as_themselves(tiny_card: Path, pictur
     reference = xc.explain(model, picture, "integrated_gradients", target=1, steps=9)
     other = xc.explain(model, picture, "gradient", target=1)
 
-    def score(saliency: xc.SaliencyMap) -> dict[str, float]:
+    def measured(saliency: xc.SaliencyMap) -> dict[str, float]:
         return dict(xc.score(model, picture, saliency, ["mutual_information"], steps=9)["mutual_information"].values)
 
     grey = grey_of(model, picture)
-    assert score(reference)["relative"] == 1
-    found = score(other)
+    assert measured(reference)["relative"] == 1
+    found = measured(other)
     assert found["nats"] == pytest.approx(mutual_information(grey, other.values, BINS))
     assert found["relative"] == pytest.approx(found["nats"] / mutual_information(grey, reference.values, BINS))
+
+
+def test_the_map_to_compare_with_comes_from_the_cache(tiny_card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAI_DISK_CACHE_MB", "0")
+    executor = Executor()
+    for asked, passes in ((2, 9), (2, 0), (3, 9)):
+        before = executor.classifier("tiny").passes.backward
+        executor.compute(score("mutual_information", explain("sobel", target=asked), steps=9, bins=8 + before))
+        assert executor.classifier("tiny").passes.backward - before == passes
 
 
 def grey_of(model: xc.Classifier, picture: Picture) -> Floats:
