@@ -124,7 +124,7 @@ def _values(what: str) -> dict[str, Value]:
     title="Completeness",
     summary="Inserts the pixels of each class in the order of its own map, and compares the mean probability with that "
     "of the whole picture. 1 says that the maps prove every class as much as the network believes in it.",
-    family="proof",
+    family="faithfulness",
     cites=CITES,
     extra_maps=True,
     presets=PRESETS,
@@ -142,7 +142,7 @@ class Completeness(Proof):
     title="Soundness",
     summary="Inserts the pixels of each class in the order of its own map, and asks whether a part of the picture "
     "proves more than the whole. 1 says that no map talks the network into a class; low values say that maps can.",
-    family="proof",
+    family="faithfulness",
     cites=CITES,
     extra_maps=True,
     presets=PRESETS,

@@ -49,7 +49,7 @@ def shares(saliency: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     title="Gini index",
     summary="How unequally the map shares itself out among the pixels, whatever their sign. 0 is an even map and 1 a "
     "single pixel: it tells how sharp a map is, not whether it is true.",
-    family="complexity",
+    family="information",
     cites=("Chalasani et al. 2020, Concise explanations of neural networks using adversarial training",),
     values={"gini": Value("Gini index", "higher", 0, 1, help="0 is even, 1 a single pixel.", headline=True)},
 )
@@ -65,7 +65,7 @@ class Gini(ScoreMethod):
     title="Entropy",
     summary="How many pixels share the map, whatever their sign: the entropy of their shares, and the part of them "
     "that counts at all. Low values are simple maps; they tell nothing about whether these are true.",
-    family="complexity",
+    family="information",
     cites=(
         "Bhatt, Weller, Moura 2020, Evaluating and aggregating feature-based model explanations",
         "Nguyen and Martinez 2020, On quantitative aspects of model interpretability",
