@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .classifiers.cards import Card
 from .corruptions import chain
-from .engine.requests import Explain, GivenMap, Predict, evaluate, prepare_input
+from .engine.requests import Explain, GivenMap, Input, Predict, evaluate, prepare_input
 from .registry import METHODS, MODELS, SCORES
 from .types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError, frozen
 
@@ -127,7 +127,8 @@ def score(
     """Scores of a map by name.
 
     `saliency` is a `SaliencyMap`, or an array (H, W) in the model's input frame for `target` (None: the model's top
-    class). `mask` has the picture's own size. `corruptions` are the map's own where none are given. `parameters` go to
+    class). Scores of several maps need the `SaliencyMap` that this model made of this picture. `mask` has the picture's
+    own size. `corruptions` are the map's own where none are given. `parameters` go to
     the scores that have them. Raises `XaiError` for what does not fit.
     """
     known = {name: set(SCORES[name].parameters.model_fields) for name in scores}
@@ -148,10 +149,22 @@ def score(
     if mask is not None and not isinstance(mask, Mask):
         mask = _as_mask(mask)
     subject = GivenMap(given, frozen(values), _class_index(target), seed)
+    made = _request_of(saliency, given) if isinstance(saliency, SaliencyMap) else None
     found = {}
     for name in scores:
         spec = SCORES[name]
         own = {key: value for key, value in parameters.items() if key in known[name]}
-        request = evaluate(subject, name, spec.make(own), model.card, mask, picture)
+        scored = made if made is not None and spec.extra_maps else subject
+        request = evaluate(scored, name, spec.make(own), model.card, mask, picture)
         found[name] = cast(Score, engine().result(request))
     return found
+
+
+def _request_of(saliency: SaliencyMap, given: Input) -> Explain | None:
+    """The request that made a map, where it was this input's: further maps by the same method can be made then."""
+    try:
+        parameters = METHODS[saliency.method].make(saliency.parameters)
+    except XaiError:  # a method that this installation does not have
+        return None
+    request = Explain(given, saliency.method, parameters, saliency.target, saliency.seed, saliency.against)
+    return request if request.key(engine().profile) == saliency.key else None

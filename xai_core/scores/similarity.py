@@ -87,7 +87,8 @@ def agreement(maps: Sequence[Map]) -> Agreement:
     correlations = np.full((count, count), np.nan)
     live = [place for place, one in enumerate(maps) if not is_flat(one)]
     if live:
-        correlations[np.ix_(live, live)] = np.corrcoef(ranks[live].reshape(len(live), -1)).clip(-1, 1)
+        found = np.corrcoef(ranks[live].reshape(len(live), -1)).clip(-1, 1)
+        correlations[np.ix_(live, live)] = (found + found.T) / 2
         correlations[live, live] = 1
     half = count // 2
     greatest = math.sqrt(half * (count - half)) / count  # half of the maps rank it first, half of them last
