@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .classifiers.cards import Card
 from .corruptions import chain
-from .engine.requests import Explain, GivenMap, Input, Predict, evaluate, prepare_input
+from .engine.requests import Explain, GivenMap, Predict, evaluate, prepare_input
 from .registry import METHODS, MODELS, SCORES
 from .types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError, frozen
 
@@ -149,7 +149,7 @@ def score(
     if mask is not None and not isinstance(mask, Mask):
         mask = _as_mask(mask)
     subject = GivenMap(given, frozen(values), _class_index(target), seed)
-    made = _request_of(saliency, given) if isinstance(saliency, SaliencyMap) else None
+    made = _request_of(saliency, subject) if isinstance(saliency, SaliencyMap) else None
     found = {}
     for name in scores:
         spec = SCORES[name]
@@ -160,11 +160,11 @@ def score(
     return found
 
 
-def _request_of(saliency: SaliencyMap, given: Input) -> Explain | None:
-    """The request that made a map, where it was this input's: further maps by the same method can be made then."""
+def _request_of(saliency: SaliencyMap, given: GivenMap) -> Explain | None:
+    """The request that made a map, where it was made of just this: then further maps by the same method can be, too."""
     try:
         parameters = METHODS[saliency.method].make(saliency.parameters)
     except XaiError:  # a method that this installation does not have
         return None
-    request = Explain(given, saliency.method, parameters, saliency.target, saliency.seed, saliency.against)
+    request = Explain(given.input, saliency.method, parameters, given.target, given.seed, saliency.against)
     return request if request.key(engine().profile) == saliency.key else None
