@@ -155,3 +155,27 @@ def test_maps_of_networks_that_forgot_are_remembered(executor: Executor) -> None
         again = checked(executor, "gradient", blocks=3)
     assert not loaded
     np.testing.assert_array_equal(again.curves["ssim"].y, first.curves["ssim"].y[:4])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_trained_networks_gradient_is_lost_and_its_pictures_edges_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EfficientNet-Lite0 on a photo: when all has been forgotten, little of the gradient's order is left."""
+    from skimage import data
+
+    from xai_core.engine.requests import Explain, evaluate, prepare_input
+    from xai_core.registry import METHODS, MODELS, SCORES
+    from xai_core.types import Picture
+
+    monkeypatch.setenv("XAI_THREADS", "2")
+    executor, card, picture = Executor(), MODELS["efficientnet_lite0"], Picture(data.chelsea())
+    given = prepare_input(picture, card)
+    last = {}
+    for method in ("gradient", "sobel"):
+        subject = Explain(given, method, METHODS[method].make(), 282)
+        asked = evaluate(subject, "randomisation", SCORES["randomisation"].make(), card, None, picture)
+        curve = cast(Score, executor.compute(asked)).curves["spearman"]
+        assert curve.x[-1] == len(executor.classifier(card.name).blocks) == 9
+        last[method] = float(curve.y[-1])
+    assert last["sobel"] == pytest.approx(1)
+    assert abs(last["gradient"]) < 0.3

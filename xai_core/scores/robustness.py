@@ -27,7 +27,10 @@ SEVERITIES: Mapping[str, Mapping[str, float]] = {
 
 
 class Corrupting(ScoreMethod):
-    """A score of maps of a clean and of a corrupted picture. Where the picture is corrupted already, it stays so."""
+    """A score of maps of a clean and of a corrupted picture. Where the picture is corrupted already, it stays so.
+
+    Maps are compared pixel by pixel, which tells nothing of a corruption that moves pixels.
+    """
 
     corruption: Literal["gaussian_noise", "occlusion", "resolution"] = parameter(
         "gaussian_noise", "How a clean picture is corrupted; one that is corrupted already stays as it is."
