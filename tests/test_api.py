@@ -194,6 +194,20 @@ def test_parameters_go_to_the_scores_that_have_them(model: Any, picture: Picture
     assert found["road"].parameters["steps"] == 2
 
 
+def test_scores_of_several_maps_need_the_map_as_this_model_made_it_of_this_picture(
+    model: Any, picture: Picture
+) -> None:
+    saliency = xc.explain(model, picture, "smoothgrad", target=1, seed=4, corruptions=["gaussian_noise=25"], samples=4)
+    found = xc.score(model, picture, saliency, ["robustness", "repeatability"], runs=2)
+    assert all(np.isfinite(value) for score in found.values() for value in score.values.values())
+    assert 0 < found["robustness"].values["mse"] < 1
+    other = Picture(picture.pixels[::-1].copy())
+    for asked in ({"seed": 5}, {"target": 2}, {"corruptions": []}, {"picture": other}, {"saliency": saliency.values}):
+        given = {"picture": picture, "saliency": saliency, **asked}
+        values = xc.score(model, scores=["robustness"], **given)["robustness"].values
+        assert all(np.isnan(value) for value in values.values()), asked
+
+
 def test_a_second_call_is_answered_from_the_cache(model: Any, picture: Picture) -> None:
     before = api.engine().executor.classifier("tiny").passes
     first = xc.explain(model, picture, "gradcam", target=1)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .classifiers.cards import Card
 from .corruptions import chain
-from .engine.requests import Explain, GivenMap, Input, Predict, evaluate, prepare_input
+from .engine.requests import Explain, GivenMap, Predict, evaluate, prepare_input
 from .registry import METHODS, MODELS, SCORES
 from .types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError, frozen
 
@@ -26,12 +26,6 @@ def _class_index(target: Any) -> int:
         return operator.index(target)
     except TypeError:
         raise XaiError(f"A target is the index of a class, such as 0, and not {target!r}.") from None
-
-
-def _explanation(saliency: SaliencyMap, given: Input, target: int, seed: int) -> Explain:
-    """The request that makes a map again, and more maps like it."""
-    parameters = METHODS[saliency.method].make(saliency.parameters)
-    return Explain(given, saliency.method, parameters, target, seed, saliency.against)
 
 
 def _as_map(values: Any) -> npt.NDArray[np.float32]:
@@ -133,9 +127,9 @@ def score(
     """Scores of a map by name.
 
     `saliency` is a `SaliencyMap`, or an array (H, W) in the model's input frame for `target` (None: the model's top
-    class); scores that need more maps of the method are only defined for a `SaliencyMap`. `mask` has the picture's own
-    size. `corruptions` are the map's own where none are given. `parameters` go to the scores that have them. Raises
-    `XaiError` for what does not fit.
+    class). Scores of several maps need the `SaliencyMap` that this model made of this picture. `mask` has the picture's
+    own size. `corruptions` are the map's own where none are given. `parameters` go to
+    the scores that have them. Raises `XaiError` for what does not fit.
     """
     known = {name: set(SCORES[name].parameters.model_fields) for name in scores}
     for unknown in set(parameters).difference(*known.values()):
@@ -154,14 +148,23 @@ def score(
         target = cast(Prediction, engine().result(Predict(given.clean))).top
     if mask is not None and not isinstance(mask, Mask):
         mask = _as_mask(mask)
-    brought = GivenMap(given, frozen(values), _class_index(target), seed)
+    subject = GivenMap(given, frozen(values), _class_index(target), seed)
+    made = _request_of(saliency, subject) if isinstance(saliency, SaliencyMap) else None
     found = {}
     for name in scores:
         spec = SCORES[name]
-        subject: Explain | GivenMap = brought
-        if spec.extra_maps and isinstance(saliency, SaliencyMap):
-            subject = _explanation(saliency, given, target, seed)
         own = {key: value for key, value in parameters.items() if key in known[name]}
-        request = evaluate(subject, name, spec.make(own), model.card, mask, picture)
+        scored = made if made is not None and spec.extra_maps else subject
+        request = evaluate(scored, name, spec.make(own), model.card, mask, picture)
         found[name] = cast(Score, engine().result(request))
     return found
+
+
+def _request_of(saliency: SaliencyMap, given: GivenMap) -> Explain | None:
+    """The request that made a map, where it was made of just this: then further maps by the same method can be, too."""
+    try:
+        parameters = METHODS[saliency.method].make(saliency.parameters)
+    except XaiError:  # a method that this installation does not have
+        return None
+    request = Explain(given.input, saliency.method, parameters, given.target, given.seed, saliency.against)
+    return request if request.key(engine().profile) == saliency.key else None

@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import jaccard_score
 
 from tests import networks, toys
-from xai_core.scores.iou import IoU, intersection_over_union
-from xai_core.scores.ranking import top_fraction
+from xai_core.scores.base import Undefined
+from xai_core.scores.iou import IoU, intersection_over_union, overlaps
+from xai_core.scores.ranking import most_relevant_first, top_fraction
 from xai_core.types import Cost, Measured
 
 masks = arrays.arrays(bool, (6, 7))
@@ -74,7 +75,9 @@ def test_a_map_that_is_the_mask_overlaps_fully_at_its_own_area() -> None:
 
 def test_a_map_that_is_the_masks_opposite_does_not_overlap() -> None:
     mask = square(5, 9, side=7, size=32)
-    assert measured(np.random.default_rng(0).random((32, 32)) / 2 - mask, mask).values == {"top": 0, "area_matched": 0}
+    found = measured(np.random.default_rng(0).random((32, 32)) / 2 - mask, mask).values
+    assert (found["top"], found["area_matched"]) == (0, 0)
+    assert found["best"] == pytest.approx(49 / 1024), "the whole picture is the best there is"
 
 
 @pytest.mark.parametrize("side", [1, 3, 16, 32])
@@ -109,10 +112,19 @@ def test_a_random_map_overlaps_as_chance_has_it() -> None:
     ("mask", "word"), [(None, "no mask"), (np.zeros((32, 32), dtype=bool), "empty")], ids=["missing", "empty"]
 )
 def test_without_an_object_it_is_undefined_and_says_why(mask: np.ndarray | None, word: str) -> None:
-    found = measured(np.random.default_rng(0).random((32, 32)), mask)
-    assert set(found.values) == {"top", "area_matched"} == set(found.reasons)
-    assert all(math.isnan(value) for value in found.values.values())
-    assert all(word in reason for reason in found.reasons.values())
+    with pytest.raises(Undefined, match=word):
+        measured(np.random.default_rng(0).random((32, 32)), mask)
+
+
+@pytest.mark.parametrize("side", [1, 5, 20, 32])
+def test_the_best_area_is_the_best_of_all_areas(side: int) -> None:
+    saliency, mask = np.random.default_rng(side).random((32, 32)), square(0, 0, side=side, size=32)
+    saliency += 0.4 * mask
+    every = [intersection_over_union(top_fraction(saliency, count / 1024, seed=0), mask) for count in range(1, 1025)]
+    found = measured(saliency, mask).values
+    assert found["best"] == pytest.approx(max(every))
+    assert found["best"] >= max(found["top"], found["area_matched"])
+    np.testing.assert_allclose(overlaps(most_relevant_first(saliency, 0), mask), every)
 
 
 def test_ties_are_broken_by_the_runs_seed() -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..registry import SCORES, Value, parameter
 from ..seeds import generator
-from ..types import Bools, Cost, Curve, Floats, Measured, Run
+from ..types import Another, Bools, Cost, Curve, Floats, Measured, Run
 from .base import ScoreMethod, undefined
 from .insertion import Fill, area_under, counts_along, substrate
 from .ranking import most_relevant_first, places
@@ -63,7 +63,7 @@ class Proof(ScoreMethod):
         ends = torch.cat([logits for _, logits in run.logits(2, lambda first, stop: both[first:stop])]).double()
         labels = chosen_labels(ends[1].cpu().numpy(), run.target, self.likely, self.drawn, run.seed)
         maps: dict[int, Floats | None] = {run.target: saliency}
-        maps |= {label: run.another_map(label) for label in labels if label not in maps}
+        maps |= {label: run.another_map(Another(target=label)) for label in labels if label not in maps}
         known = {label: one for label, one in maps.items() if one is not None}
         if len(known) < len(maps):
             return undefined(PARTS, "it takes the method that made the map, and this map was brought along")
