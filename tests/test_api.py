@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from pathlib import Path
 from typing import Any
 
@@ -306,12 +305,3 @@ def test_masks_and_seeds_that_make_no_sense_are_refused_in_one_sentence(model: A
         with pytest.raises(xc.XaiError) as error:
             xc.explain(model, picture, "gradcam", seed=seed)
         assert is_sentence(str(error.value))
-
-
-def test_a_score_of_several_maps_is_made_with_the_maps_own_method(picture: Picture) -> None:
-    model = xc.load_classifier("tiny")
-    saliency = xc.explain(model, picture, "gradient", target=1, reduction="sum")
-    found = xc.score(model, picture, saliency, ["class_sensitivity"], classes=1)["class_sensitivity"]
-    assert 0 < found.values["change"] < 2
-    given = xc.score(model, picture, saliency.values, ["class_sensitivity"], target=1)["class_sensitivity"]
-    assert math.isnan(given.values["change"])

@@ -28,7 +28,7 @@ def measured(
     score: Proof, network: nn.Module, frame: Pixels, maps: dict[int, Floats], target: int, batch: int = 32
 ) -> Measured:
     run = toys.run(toys.classifier(network), frame, target=target, batch=batch)
-    run._another_map = lambda label, watch: maps[label]
+    run._another_map = lambda change, watch: maps[change.target]
     found = score.measure(run, maps[target], None)
     assert run.passes == score.cost() == Cost(2 + (1 + score.likely + score.drawn) * (score.steps - 1), 0)
     return found
