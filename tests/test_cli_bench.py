@@ -24,7 +24,7 @@ from .conftest import write_tiny_card
 
 pytestmark = pytest.mark.usefixtures("tiny_card")
 
-NAMES = ["panel", "samplers", "cache", "sessions", "leak", "ray", "agreement"]
+NAMES = ["panel", "samplers", "cache", "sessions", "leak", "ray", "scores", "agreement"]
 
 
 @pytest.fixture

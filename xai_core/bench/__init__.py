@@ -16,6 +16,7 @@ BENCHMARKS = {
     "sessions": "xai_core.bench.sessions",
     "leak": "xai_core.bench.leak",
     "ray": "xai_core.bench.ray_scaling",
+    "scores": "xai_core.bench.scores",
     "agreement": "xai_core.bench.agreement",
 }
 """Every benchmark by name, and its module with `run(model) -> dict`; imported only when it is asked for."""

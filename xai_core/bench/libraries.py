@@ -176,6 +176,13 @@ class Libraries:
         targets: Any = [ClassifierOutputSoftmaxTarget(self.target)]
         return [ROADCombined(percentiles=PERCENTILES)(self.x, one[None], targets, self.network) for one in maps]
 
+    def mutual_information(self, maps: list[Floats]) -> Any:
+        """Between the grey picture and every map, by scikit-learn's estimate from nearest neighbours."""
+        from sklearn.feature_selection import mutual_info_regression
+
+        grey = self.frame.mean(axis=2).ravel()[:, None]
+        return [float(mutual_info_regression(grey, one.ravel(), random_state=0)[0]) for one in maps]
+
     def imputation(self, masks: list[Bools]) -> Any:
         """The library's imputation of these masks of missing pixels, bool (H, W)."""
         from pytorch_grad_cam.metrics.road import NoisyLinearImputer

@@ -96,15 +96,15 @@ def run(model: str, rounds: int = 3) -> dict[str, Any]:
     equal = {method: partial(ours.map, method, {"samples": count}) for method, count in fewer.items()}
     seconds: dict[str, list[tuple[float, float]]] = {part: [] for part in own}
     at_equal: dict[str, list[float]] = {method: [] for method in fewer}
-    with apart(_task(ours)) as libraries:
+    with apart(task_of(ours)) as libraries:
         for number in range(rounds):
             for part, function in own.items():
-                mine, theirs = _seconds(function), libraries.seconds(part, *given.get(part, ()))
+                mine, theirs = seconds_of(function), libraries.seconds(part, *given.get(part, ()))
                 seconds[part].append((mine, theirs))
                 note(f"round {number + 1}, {part}: ours {mine:.2f} s, libraries {theirs:.2f} s")
             passes = dict(ours.passes)
             for method, function in equal.items():
-                at_equal[method].append(_seconds(function))
+                at_equal[method].append(seconds_of(function))
             ours.passes = passes
     middle = {part: (median(a for a, _ in rows), median(b for _, b in rows)) for part, rows in seconds.items()}
     parts = {part: _part(*middle[part], ours.passes[part], least) for part in PARTS}
@@ -151,7 +151,7 @@ def _savings() -> dict[str, float]:
     return {method: max(float(one["saving"]), 1.0) for method, one in found.items()}
 
 
-def _seconds(function: Callable[[], Any]) -> float:
+def seconds_of(function: Callable[[], Any]) -> float:
     wait_for_device()
     started = time.perf_counter()
     function()
@@ -164,7 +164,7 @@ def _impute(ours: Ours, masks: list[Any]) -> None:
     imputation.impute_frames(ours.given.frame, masks)
 
 
-def _task(ours: Ours) -> Task:
+def task_of(ours: Ours) -> Task:
     frames = [picture_frame(one.pixels, ours.card.preprocess) for one in galleries.background("photos")]
     frames = (frames + [frame[:, ::-1] for frame in frames])[:BACKGROUND]
     samples = {method: int(changes["samples"]) for method, changes in SETTINGS.items() if "samples" in changes}
@@ -183,8 +183,8 @@ def least_seconds(ours: Ours, repeats: int = 3) -> tuple[float, float]:
             for batch in BATCHES:
                 x = torch.randn(batch, 3, size, size, device=classifier.device).to(memory_format=memory_format)
                 for _ in range(repeats):
-                    forward = min(forward, _seconds(lambda: _forward(network, x)) / batch)  # noqa: B023
-                    both = min(both, _seconds(lambda: _gradient(network, x)) / batch)  # noqa: B023
+                    forward = min(forward, seconds_of(lambda: _forward(network, x)) / batch)  # noqa: B023
+                    both = min(both, seconds_of(lambda: _gradient(network, x)) / batch)  # noqa: B023
     return forward, both - forward
 
 
