@@ -21,6 +21,8 @@ from xai_core.render.score_table import score_table
 from xai_core.settings import MEGABYTE
 from xai_core.types import Picture, XaiError
 
+RIVALS = 10
+"""Random maps among which a score tells where a map stands."""
 PRESET_WORDS = {"quick": "Quick", "balanced": "Balanced", "paper": "Paper"}
 
 
@@ -30,7 +32,7 @@ def main() -> None:
         chosen = picture.choose()
         corruptions = forms.corruptions()
         cards = _models()
-        variants, scores = _methods()
+        variants, scores, rivals = _methods()
         target, against, seed = _target(cards)
         look = _look()
         mask = picture.choose_mask(chosen) if chosen is not None else None
@@ -44,7 +46,7 @@ def main() -> None:
         backend.engine().want(backend.session(), [])
         return
     assert chosen is not None
-    comparison = Comparison(chosen, ready, variants, corruptions, scores, mask, target, seed, against)
+    comparison = Comparison(chosen, ready, variants, corruptions, scores, mask, target, seed, against, rivals)
     _show(comparison, look)
 
 
@@ -90,7 +92,8 @@ def _ordered_methods() -> list[str]:
     return first + [spec.name for spec in sorted(rest, key=lambda spec: families.index(spec.family))]
 
 
-def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
+def _methods() -> tuple[list[Variant], dict[str, Parameters], int]:
+    """What is compared, by which scores, and among how many random maps."""
     names = st.multiselect(
         "Methods",
         _ordered_methods(),
@@ -132,6 +135,12 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
             key="scores",
         )
         scores = {name: _score_parameters(name, str(preset)) for name in score_names}
+    rivals = st.toggle(
+        f"Among {RIVALS} random maps",
+        help=f"Scores {RIVALS} random maps too, and says how many of them each map beats. It takes {RIVALS} times as "
+        "long as the scores of one map; scores that make further maps are left out.",
+        key="rivals",
+    )
     counts = [
         f"{METHODS[one.method].title.partition(' (')[0]} {samples}"
         for one in variants
@@ -139,7 +148,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
     ]
     if counts:
         st.caption(f"Samples: {', '.join(counts)}")
-    return variants, scores
+    return variants, scores, RIVALS if rivals else 0
 
 
 def _choose_groups() -> None:

@@ -16,9 +16,11 @@ from xai_core.render.score_table import STRONGEST, score_table
 pytestmark = pytest.mark.usefixtures("tiny_card")
 
 
-def standing(*methods: str, scores: tuple[str, ...] = ("occlusion", "road")) -> Standing:
+def standing(*methods: str, scores: tuple[str, ...] = ("occlusion", "road"), rivals: int = 0) -> Standing:
     variants = [Variant(name, METHODS[name].make({}, "quick")) for name in methods]
-    comparison = Comparison(disc(), [MODELS["tiny"]], variants, scores=scores_for(scores, "quick"), target=2)
+    comparison = Comparison(
+        disc(), [MODELS["tiny"]], variants, scores=scores_for(scores, "quick"), target=2, rivals=rivals
+    )
     engine = InlineEngine()
     for _ in range(100):
         found = follow(comparison, engine, "test")
@@ -53,6 +55,19 @@ def test_the_best_of_two_is_darkest_and_the_other_has_no_colour() -> None:
 def test_what_does_not_beat_the_baselines_is_grey_and_says_so() -> None:
     html = score_table(standing("sobel", scores=("road",)), MODELS["tiny"])
     assert 'class="unbeaten"' in html and "not better than the best baseline" in html
+
+
+def test_among_random_maps_every_value_says_how_many_it_beats() -> None:
+    found = standing("gradcam", scores=("road",), rivals=3)
+    table = score_table(found, MODELS["tiny"])
+    assert re.search(r"<small>beats [0-3] of 3</small>", rows(table)["Grad-CAM"])
+    assert "beats" not in rows(table)["Random"]
+    values = [one.values["combined"] for one in found.outcome.rivals["tiny", "road"]]
+    assert len(set(values)) == 3
+    own = found.outcome.scores["tiny", "gradcam", "road"].values["combined"]
+    assert found.outcome.wins("tiny", "gradcam", "road", "combined") == (sum(own > one for one in values), 3)
+    assert found.outcome.wins("tiny", "gradcam", "road", "morf") is not None
+    assert standing("gradcam").outcome.wins("tiny", "gradcam", "road", "combined") is None
 
 
 def test_without_scores_there_is_no_table() -> None:

@@ -5,6 +5,7 @@ The page and the command line both build their requests here, so that the same c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,6 +45,8 @@ AHEAD = 64
 
 DEFAULT_SCORES = ("occlusion", "road", "iou")
 """The scores that a page shows until somebody chooses others."""
+RIVAL_SEED = 7_000_000
+"""Random maps to compare with have seeds from here on, which nobody uses for anything else."""
 DEFAULT_METHODS = ("gradcam", "shap", "lime", "smoothgrad")
 """The methods that a page compares until somebody chooses others."""
 
@@ -65,6 +68,8 @@ class Comparison:
     seed: int = 0
     against: int | None = None
     """The class that methods which can do so explain the target against."""
+    rivals: int = 0
+    """Random maps beside the baselines, among which every score tells where a map stands."""
     _explanations: dict[Place, Explain] = field(default_factory=dict, init=False, repr=False)
     _evaluations: dict[Place, dict[str, Evaluate]] = field(default_factory=dict, init=False, repr=False)
 
@@ -124,6 +129,18 @@ class Comparison:
             }
         return self._evaluations[place]
 
+    def rival_evaluations(self, card: Card, number: int, target: int) -> dict[str, Evaluate]:
+        """The requests for the scores of the random map of this number, by the score's name."""
+        place = (card.name, f"rival {number}", target)
+        if place not in self._evaluations:
+            subject = Explain(self.inputs[card.name], "random", METHODS["random"].make(), target, RIVAL_SEED + number)
+            self._evaluations[place] = {
+                name: evaluate(subject, name, parameters, card, self.mask, self.picture)
+                for name, parameters in self.scores.items()
+                if not SCORES[name].extra_maps
+            }
+        return self._evaluations[place]
+
     def checked_target(self, card: Card) -> int | None:
         """The chosen target; raises `XaiError` when the model has no such class, or none to explain it against."""
         for chosen in (self.target, self.against):
@@ -164,6 +181,17 @@ class Outcome:
     maps: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
     baseline_maps: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
     scores: dict[tuple[str, str, str], Score] = field(default_factory=dict)
+    rivals: dict[tuple[str, str], list[Score]] = field(default_factory=dict)
+    """Scores of random maps, by model and score."""
+
+    def wins(self, model: str, variant: str, score: str, part: str) -> tuple[int, int] | None:
+        """How many of how many random maps this map beats in a value; None where that is not known."""
+        own = self.scores.get((model, variant, score))
+        others = [one.values[part] for one in self.rivals.get((model, score), []) if not math.isnan(one.values[part])]
+        if own is None or not others or math.isnan(own.values[part]):
+            return None
+        sign = 1 if SCORES[score].values[part].better == "higher" else -1
+        return sum(sign * own.values[part] > sign * other for other in others), len(others)
 
 
 def compute(comparison: Comparison, engine: Engine, progress: Callable[[str, float], None]) -> Outcome:

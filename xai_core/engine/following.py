@@ -13,7 +13,8 @@ from .jobs import Engine, Job
 from .requests import Request
 
 Place = tuple[str, ...]
-"""("clean", model), ("prediction", model), ("map", model, variant) or ("score", model, variant, score)."""
+"""("clean", model), ("prediction", model), ("map", model, variant), ("score", model, variant, score) or
+("rival", model, number, score)."""
 
 
 @dataclass(eq=False)
@@ -88,7 +89,7 @@ def _refused(places: dict[Place, Request]) -> dict[Place, Job]:
         try:
             _ = request.digest
         except XaiError as error:
-            if place[0] not in ("map", "score"):
+            if place[0] not in ("map", "score", "rival"):
                 raise
             refused[place] = Job(request, "failed", error=str(error))
     return refused
@@ -119,6 +120,11 @@ def _places(comparison: Comparison, clean: dict[str, Prediction]) -> dict[Place,
                 for variant in variants if target is not None else ():
                     requests = comparison.evaluations(card, variant, cast(int, target))
                     places["score", card.name, variant.name, name] = requests[name]
+    for card in comparison.cards:
+        target = targets[card.name]
+        for number in range(comparison.rivals if target is not None else 0):
+            for name, request in comparison.rival_evaluations(card, number, cast(int, target)).items():
+                places["rival", card.name, str(number), name] = request
     return places
 
 
@@ -139,4 +145,6 @@ def _outcome(comparison: Comparison, clean: dict[str, Prediction], jobs: dict[Pl
             kept[place[1], place[2]] = cast(SaliencyMap, job.result)
         elif place[0] == "score":
             outcome.scores[place[1], place[2], place[3]] = cast(Score, job.result)
+        elif place[0] == "rival":
+            outcome.rivals.setdefault((place[1], place[3]), []).append(cast(Score, job.result))
     return outcome

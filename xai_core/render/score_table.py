@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from ..classifiers.cards import Card
+from ..engine.comparison import Variant
 from ..engine.following import Standing
 from ..registry import METHODS, SCORE_FAMILIES, SCORES
 from .grid import score_lines
@@ -18,7 +19,8 @@ STRONGEST = 0.38
 def score_table(standing: Standing, card: Card) -> str:
     """The table of one model as HTML; an empty text where no score was asked for.
 
-    The best of a score is darkest, the worst has no colour. A value that does not beat every baseline's is grey.
+    The best of a score is darkest, the worst has no colour. A value that does not beat every baseline's is grey. Where
+    random maps were asked for, every value says how many of them it beats.
     """
     lines = score_lines(standing, card)
     if not lines:
@@ -30,8 +32,16 @@ def score_table(standing: Standing, card: Card) -> str:
     heads = "".join(
         f'<th title="{escape(line["help"])}">{escape(line["title"])} <i>{line["arrow"]}</i></th>' for line in lines
     )
+    outcome = standing.outcome
+
+    def wins(line: dict[str, Any], variant: Variant) -> str:
+        """The map's place among random ones, where they were asked for."""
+        score, _, part = line["id"].partition(".")
+        found = outcome.wins(card.name, variant.name, score, part)
+        return "" if found is None else f"<small>beats {found[0]} of {found[1]}</small>"
+
     rows = [
-        _row(variant.title, [_cell(line, place) for line in lines], "")
+        _row(variant.title, [_cell(line, place, wins(line, variant)) for line in lines], "")
         for place, variant in enumerate(comparison.variants)
     ]
     rows += [
@@ -56,7 +66,7 @@ def _plain(value: dict[str, Any]) -> str:
     return f'<td title="{escape(value["title"])}">{escape(value["text"])}</td>'
 
 
-def _cell(line: dict[str, Any], place: int) -> str:
+def _cell(line: dict[str, Any], place: int, wins: str) -> str:
     value = line["values"][place]
     if value["value"] is None:
         return _plain(value)
@@ -70,4 +80,4 @@ def _cell(line: dict[str, Any], place: int) -> str:
     words = "" if beaten else f"not better than the best baseline ({number(sign * max(baselines))})"
     kind = "" if beaten else "unbeaten"
     style = f"background: rgb(0 114 178 / {strength:.2f})"
-    return f'<td class="{kind}" title="{words}" style="{style}">{escape(value["text"])}</td>'
+    return f'<td class="{kind}" title="{words}" style="{style}">{escape(value["text"])}{wins}</td>'
