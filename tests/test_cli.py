@@ -293,7 +293,7 @@ def test_without_a_mask_its_scores_are_nan_and_with_one_they_are_numbers(
     assert {row["value"] for row in rows(without)} == {"nan"}
     values = {(row["method"], row["score"]): float(row["value"]) for row in rows(given)}
     assert set(values) == {
-        (method, f"iou.{part}") for method in ("gradcam", *BASELINES) for part in ("top", "area_matched")
+        (method, f"iou.{part}") for method in ("gradcam", *BASELINES) for part in ("top", "area_matched", "best")
     }
     assert all(0 <= value <= 1 for value in values.values())
     assert values["centre", "iou.area_matched"] > values["random", "iou.area_matched"], "the disc is near the middle"

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -152,6 +153,11 @@ def _model_facts(card: Card) -> dict[str, Any]:
     }
 
 
+def _bound(value: float) -> float | None:
+    """A bound as JSON has it, which knows no infinity."""
+    return value if math.isfinite(value) else None
+
+
 def _spec_facts(spec: Spec) -> dict[str, Any]:
     parameters = [
         {
@@ -167,7 +173,13 @@ def _spec_facts(spec: Spec) -> dict[str, Any]:
         for option in spec.options
     ]
     values = {
-        part: {"title": one.title, "better": one.better, "low": one.low, "high": one.high, "unit": one.unit}
+        part: {
+            "title": one.title,
+            "better": one.better,
+            "low": _bound(one.low),
+            "high": _bound(one.high),
+            "unit": one.unit,
+        }
         for part, one in spec.values.items()
     }
     return {

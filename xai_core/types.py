@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -273,6 +273,31 @@ class Score:
     profile: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Randomised:
+    """A network some of whose layers have forgotten what they learnt: `layers` are initialised anew, by `seed`."""
+
+    layers: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Another:
+    """In what another map by the same method and parameters differs from the one that is scored; None: in nothing.
+
+    `target` is another class, or "top" for the most probable one of what the network then sees. `seed` is the method's.
+    `corruptions` are steps of a `corruptions.chain`, () for the clean picture, and `noise` the seed that they draw
+    from. `frame`, uint8 (H, W, 3), takes the place of picture and corruptions. `randomised` changes the network.
+    """
+
+    target: int | Literal["top"] | None = None
+    seed: int | None = None
+    corruptions: tuple[Any, ...] | None = None
+    noise: int | None = None
+    frame: Pixels | None = None
+    randomised: Randomised | None = None
+
+
 Make = Callable[[int, int], "torch.Tensor"]
 """Makes inputs `start` to `stop`, float32 (stop-start, 3, H, W), normalised, on the run's device."""
 
@@ -291,6 +316,8 @@ class Run(Protocol):
     """The class that is explained. Where it is explained against another one, its logit is the difference of the two
     in all that this run computes, and its probability the difference of the two probabilities."""
     seed: int
+    corruptions: tuple[Any, ...]
+    """Steps of the `corruptions.chain` that the picture has gone through; () for a clean one."""
 
     @property
     def x(self) -> torch.Tensor:
@@ -345,9 +372,13 @@ class Run(Protocol):
     def apart(self) -> Any:
         """A context manager for passes that only check a result: they are neither reported nor counted."""
 
-    def another_map(self, target: int) -> Floats | None:
-        """The map float32 (H, W) of another class by the method that made the map that is scored, from the cache where
-        it is there; its passes are its own. None for a map that somebody brought along."""
+    @property
+    def blocks(self) -> tuple[tuple[str, ...], ...]:
+        """The layers that have weights, by their dotted paths, in blocks from the logits down to the picture."""
+
+    def another_map(self, change: Another) -> Floats | None:
+        """Another map float32 (H, W) by the method that made the map that is scored, from the cache where it is there;
+        its passes are its own. None for a map that somebody brought along."""
 
     def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool = False) -> None:
         """Offers an intermediate map (H, W), or a picture uint8 (H, W, 3).

@@ -327,7 +327,7 @@ def test_a_method_that_makes_a_map_of_another_size_is_a_bug_and_not_a_sentence(e
 def test_a_score_without_a_mask_is_undefined_with_a_reason(executor: Executor) -> None:
     measured = executor.compute(score("iou", explain("sobel")))
     assert isinstance(measured, Score) and all(np.isnan(one) for one in measured.values.values())
-    assert set(measured.reasons) == {"top", "area_matched"}
+    assert set(measured.reasons) == {"top", "area_matched", "best"}
     mask = Mask(np.arange(40 * 48).reshape(40, 48) % 48 < 24)
     measured = executor.compute(score("iou", explain("sobel"), mask))
     assert isinstance(measured, Score) and 0 < measured.values["top"] < 1

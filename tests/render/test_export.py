@@ -157,10 +157,10 @@ def test_undefined_is_nan_in_the_table_and_null_with_its_reason_in_the_manifest(
 ) -> None:
     outcome = outcome_of(picture, ("gradcam",), scores=("iou",))  # without a mask
     rows = rows_in(export.scores_csv(outcome))
-    assert {row["score"] for row in rows} == {"iou.top", "iou.area_matched"}
+    assert {row["score"] for row in rows} == {"iou.top", "iou.area_matched", "iou.best"}
     assert {row["value"] for row in rows} == {"nan"}
     told = strict(export.manifest_json(outcome))["scores"]["tiny/gradcam/iou"]
-    assert told["values"] == {"top": None, "area_matched": None}
+    assert told["values"] == {"top": None, "area_matched": None, "best": None}
     assert told["undefined"]["top"] == "there is no mask"
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..types import Cost, XaiError
-from . import preparing, weights
+from ..types import Cost, Randomised, XaiError
+from . import preparing, randomising, weights
 from .cards import Card
 from .loading import load_network
 
@@ -54,14 +55,25 @@ class Classifier:
         self._std = torch.tensor(card.preprocess.std, device=device).view(3, 1, 1)
 
     @classmethod
-    def load(cls, card: Card, device: torch.device) -> Classifier:
-        """The classifier of a card; raises `XaiError` when its weights are not here or do not fit."""
-        return cls(card, load_network(card), card.digest(weights.digest(card)), device, len(card.labels))
+    def load(cls, card: Card, device: torch.device, changed: Randomised | None = None) -> Classifier:
+        """The classifier of a card; raises `XaiError` when its weights are not here or do not fit.
+
+        `changed` has some of its layers initialised anew.
+        """
+        network = load_network(card)
+        if changed is not None:
+            randomising.randomise(network, changed)
+        return cls(card, network, card.digest(weights.digest(card)), device, len(card.labels))
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """The network in all its forms."""
         return self.network, self.fast, self.fastest
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[str, ...], ...]:
+        """The layers that have weights, in blocks from the logits down."""
+        return randomising.blocks(self.network, self.card.layers)
 
     @property
     def bytes(self) -> int:

@@ -24,10 +24,23 @@ from ..explainers.base import Drawer, Explainer
 from ..images import galleries
 from ..images.geometry import picture_frame
 from ..registry import METHODS, MODELS, SCORES
-from ..scores.base import ScoreMethod, undefined, unusable
+from ..scores.base import ScoreMethod, Undefined, undefined, unusable
 from ..scores.imputation import compile_solver
 from ..scores.ranking import is_flat
-from ..types import Cost, Curve, Floats, Imagined, Prediction, SaliencyMap, Score, XaiError, digest_of, frozen
+from ..types import (
+    Another,
+    Cost,
+    Curve,
+    Floats,
+    Imagined,
+    Prediction,
+    Randomised,
+    SaliencyMap,
+    Score,
+    XaiError,
+    digest_of,
+    frozen,
+)
 from .cache import Cache
 from .packing import Result
 from .requests import Evaluate, Explain, GivenMap, Imagine, Input, Predict, Profile, Request
@@ -73,6 +86,8 @@ class Executor:
         self._models: OrderedDict[str, Classifier] = OrderedDict()
         self._models_limit = now.models_mb * settings.MEGABYTE
         self._pictures: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
+        self._randomised: tuple[tuple[Classifier, Randomised], Classifier] | None = None
+        """The last classifier with layers that were initialised anew, and what it was made from."""
         torch.set_num_threads(now.cpu_threads)
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
@@ -153,20 +168,34 @@ class Executor:
 
     def _drop(self, name: str) -> None:
         self._models.pop(name, None)
+        if self._randomised is not None and self._randomised[1].card.name == name:
+            self._randomised = None
         for held in [held for held in self._pictures if held[0] == name]:
             del self._pictures[held]
 
     def _run(self, given: Input, target: int, seed: int, expected: Cost, watch: Watch, **facts: Any) -> EngineRun:
+        classifier = self._classifier_for(given)
+        corrupted = chain.apply(given.frame, given.corruptions, given.seed)
+        pictures = lambda name: self._background(name, classifier)  # noqa: E731
+        batch = self._batch_of(classifier)
+        facts["corruptions"] = given.corruptions
+        return EngineRun(classifier, corrupted.pixels, target, seed, batch, expected, pictures, watch, **facts)
+
+    def _classifier_for(self, given: Input) -> Classifier:
+        """The classifier that an input names, with the layers initialised anew that it asks for."""
         classifier = self.classifier(given.model)
         if classifier.digest != given.card:  # one of them is from before the weights changed
             self._drop(given.model)
             classifier = self.classifier(given.model)
         if classifier.digest != given.card:
             raise XaiError(f"The model {given.model} has changed since it was chosen; choose it again.")
-        corrupted = chain.apply(given.frame, given.corruptions, given.seed)
-        pictures = lambda name: self._background(name, classifier)  # noqa: E731
-        batch = self._batch_of(classifier)
-        return EngineRun(classifier, corrupted.pixels, target, seed, batch, expected, pictures, watch, **facts)
+        if given.randomised is None:
+            return classifier
+        wanted = (classifier, given.randomised)
+        if self._randomised is None or self._randomised[0] != wanted:
+            self._randomised = None  # one at a time is enough, and its memory is free before the next
+            self._randomised = wanted, Classifier.load(classifier.card, self.device, given.randomised)
+        return self._randomised[1]
 
     def _background(self, name: str, classifier: Classifier) -> torch.Tensor:
         found = galleries.background(name)
@@ -196,7 +225,7 @@ class Executor:
         against = self._checked_contrast(request)
         target = self._checked_target(request.input, request.target)
         run = self._run(request.input, target, request.seed, request.cost, watch, against=against)
-        classifier = self.classifier(request.input.model)
+        classifier = self._classifier_for(request.input)
         with contextlib.nullcontext() if against is None else classifier.contrasted(target, against):
             attribution = cast(Explainer, request.parameters).explain(run)
         values = frozen(np.asarray(attribution.values, dtype=np.float32))
@@ -278,10 +307,12 @@ class Executor:
         another = self._other_maps(subject) if isinstance(subject, Explain) else None
         run = self._run(subject.input, target, subject.seed, request.cost, own, another_map=another)
         reason = unusable(saliency)
-        if reason is not None:
-            measured = undefined(spec.values, reason)
-        else:
+        try:
+            if reason is not None:
+                raise Undefined(reason)
             measured = cast(ScoreMethod, request.parameters).measure(run, saliency, request.mask)
+        except Undefined as undefinable:
+            measured = undefined(spec.values, str(undefinable))
         return Score(
             name=request.score,
             values={part: float(measured.values[part]) for part in spec.values},
@@ -294,9 +325,17 @@ class Executor:
             profile=self._profile_of(run),
         )
 
-    def _other_maps(self, subject: Explain) -> Callable[[int, Watch], Floats]:
-        """Makes the map of another class by the same method, which is cached as any other."""
-        return lambda target, watch: self._map_of(replace(subject, target=target, against=None), watch)
+    def _other_maps(self, subject: Explain) -> Callable[[Another, Watch], Floats]:
+        """Makes further maps by the same method, which are cached as any others."""
+
+        def another(change: Another, watch: Watch) -> Floats:
+            request = subject.another(change)
+            if change.target == "top":
+                seen = cast(Prediction, self.compute(Predict(request.input), watch))
+                request = replace(request, target=seen.top)
+            return self._map_of(request, watch)
+
+        return another
 
     def _map_of(self, subject: Explain | GivenMap, watch: Watch) -> Floats:
         if isinstance(subject, GivenMap):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -21,7 +21,20 @@ from ..classifiers.cards import Card
 from ..corruptions.chain import Step, chain
 from ..images.geometry import Preprocess, mask_frame, picture_frame
 from ..registry import DRAWERS, METHODS, SCORES, Parameters
-from ..types import Bools, Cost, Floats, Mask, Picture, Pixels, XaiError, array_digest, digest_of, frozen
+from ..types import (
+    Another,
+    Bools,
+    Cost,
+    Floats,
+    Mask,
+    Picture,
+    Pixels,
+    Randomised,
+    XaiError,
+    array_digest,
+    digest_of,
+    frozen,
+)
 
 Profile = Mapping[str, Any]
 """Device, dtype, threads, memory format, folding, batch size: results are bit-equal within one profile."""
@@ -85,11 +98,15 @@ class Input:
     frame: Pixels = field(repr=False)
     corruptions: tuple[Step, ...]
     seed: int
+    randomised: Randomised | None = None
+    """The layers of the model that are initialised anew."""
 
     @property
     def description(self) -> dict[str, Any]:
         steps = [step.describe() for step in self.corruptions]
+        changed = {} if self.randomised is None else {"randomised": asdict(self.randomised)}
         return {
+            **changed,
             "picture": self.picture,
             "card": self.card,
             "corruptions": steps,
@@ -99,7 +116,15 @@ class Input:
     @property
     def clean(self) -> Input:
         """The same without corruption."""
-        return Input(self.picture, self.model, self.card, self.frame, (), self.seed) if self.corruptions else self
+        return replace(self, corruptions=()) if self.corruptions else self
+
+    def changed(self, change: Another) -> Input:
+        """What the model sees for another map."""
+        given = self if change.randomised is None else replace(self, randomised=change.randomised)
+        if change.frame is not None:
+            return replace(given, picture=array_digest(change.frame), frame=change.frame, corruptions=())
+        steps = given.corruptions if change.corruptions is None else chain(change.corruptions)
+        return replace(given, corruptions=steps, seed=given.seed if change.noise is None else change.noise)
 
 
 def prepare_input(picture: Picture, card: Card, corruptions: tuple[Step, ...] = (), seed: int = 0) -> Input:
@@ -172,6 +197,17 @@ class Explain(Request):
     @property
     def title(self) -> str:
         return METHODS[self.method].title
+
+    def another(self, change: Another) -> Explain:
+        """The request for another map by the same method; of another class it is not explained against any."""
+        target = change.target if isinstance(change.target, int) else self.target
+        return replace(
+            self,
+            input=self.input.changed(change),
+            target=target,
+            against=self.against if change.target is None else None,
+            seed=self.seed if change.seed is None else change.seed,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ..classifiers.evaluator import Classifier
-from ..types import Cancelled, Cost, Make, Pixels, XaiError
+from ..types import Another, Cancelled, Cost, Make, Pixels, XaiError
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +57,17 @@ class EngineRun:
         pictures: Callable[[str], torch.Tensor],
         watch: Watch,
         against: int | None = None,
-        another_map: Callable[[int, Watch], npt.NDArray[np.float32]] | None = None,
+        another_map: Callable[[Another, Watch], npt.NDArray[np.float32]] | None = None,
+        corruptions: tuple[Any, ...] = (),
     ):
-        """`against` is the class that the classifier's logit is contrasted with; `another_map` makes maps of other
-        classes for a score."""
+        """`against` is the class that the classifier's logit is contrasted with; `another_map` makes further maps for
+        a score; `corruptions` are those that the frame has gone through."""
         self.frame = frame
         self.target = target
         self._against = against
         self._another_map = another_map
         self.seed = seed
+        self.corruptions = corruptions
         self._classifier = classifier
         self.batch = batch
         """Pictures per pass; smaller after memory was short."""
@@ -203,11 +205,15 @@ class EngineRun:
             self._silent = False
             self._apart = self._apart + (self._classifier.passes - before)
 
-    def another_map(self, target: int) -> npt.NDArray[np.float32] | None:
+    @property
+    def blocks(self) -> tuple[tuple[str, ...], ...]:
+        return self._classifier.blocks
+
+    def another_map(self, change: Another) -> npt.NDArray[np.float32] | None:
         if self._another_map is None:
             return None
         with self.apart():
-            return self._another_map(target, Watch(cancelled=self._watch.cancelled))
+            return self._another_map(change, Watch(cancelled=self._watch.cancelled))
 
     def _seen(self, layer: str, output: torch.Tensor) -> None:
         self.sizes.setdefault(layer, tuple(output.shape))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from ..registry import Parameters
-from ..types import Bools, Floats, Measured, Run
+from ..types import Another, Bools, Floats, Measured, Run
 from .ranking import is_flat
+
+
+class Undefined(Exception):  # not an error, whence the name
+    """Raised by a score that has no value for this map; its text is the reason (spec R11)."""
 
 
 class ScoreMethod(Parameters):
@@ -19,7 +23,7 @@ class ScoreMethod(Parameters):
         """The score of a map float32 (H, W) of `run.target` in `run.frame`.
 
         `mask` is the object in the input frame, bool (H, W), or None. What is undefined is not-a-number, with a
-        reason.
+        reason; where nothing is defined, `Undefined` is raised.
         """
         raise NotImplementedError
 
@@ -35,3 +39,24 @@ def unusable(saliency: Floats) -> str | None:
     if not np.isfinite(saliency).all():
         return "the map holds values that are not numbers"
     return "the map is flat, so it ranks no pixel before another" if is_flat(saliency) else None
+
+
+BROUGHT_ALONG = "it takes the method that made the map, and this map was brought along"
+
+
+def no_object(mask: Bools | None) -> str | None:
+    """Why there is nothing to compare a map with, or None: a mask is needed, and must hold something."""
+    if mask is None:
+        return "there is no mask"
+    return None if mask.any() else "the mask is empty inside the model's input frame"
+
+
+def other_maps(run: Run, changes: Iterable[Another]) -> Iterator[Floats]:
+    """Further maps by the method that made the map, one after the other; raises `Undefined` for one that is flat."""
+    for change in changes:
+        found = run.another_map(change)
+        if found is None:
+            raise Undefined(BROUGHT_ALONG)
+        if unusable(found):
+            raise Undefined("another map of the method, which this one is compared with, is flat")
+        yield found

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from ..registry import SCORES, Value, parameter
-from ..types import Bools, Cost, Floats, Measured, Run
-from .base import ScoreMethod, undefined
+from ..types import Another, Bools, Cost, Floats, Measured, Run
+from .base import BROUGHT_ALONG, ScoreMethod, Undefined
 from .ranking import is_flat, rank_correlation
 
 
@@ -46,11 +46,11 @@ class ClassSensitivity(ScoreMethod):
         order = np.argsort(-logits[0].cpu().numpy() * (1 if self.others == "likely" else -1), kind="stable")
         correlations = []
         for target in [int(one) for one in order if one != run.target][: self.classes]:
-            other = run.another_map(target)
+            other = run.another_map(Another(target=target))
             if other is None:
-                return undefined(["change"], "it takes the method that made the map, and this map was brought along")
+                raise Undefined(BROUGHT_ALONG)
             if not is_flat(other):
                 correlations.append(rank_correlation(saliency, other))
         if not correlations:
-            return undefined(["change"], "the maps of the other classes are flat")
+            raise Undefined("the maps of the other classes are flat")
         return Measured({"change": 1 - float(np.mean(correlations))})

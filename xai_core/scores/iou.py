@@ -5,17 +5,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from ..registry import SCORES, Value, parameter
-from ..types import Bools, Floats, Measured, Run
-from .base import ScoreMethod
-from .ranking import count_of, first, most_relevant_first
+from ..types import Bools, Floats, Measured
+from .localisation import Localisation
+from .ranking import Order, count_of, first, most_relevant_first
 
 
 def intersection_over_union(first_mask: Bools, second_mask: Bools) -> float:
     """|A and B| / |A or B| of two bool masks, in [0, 1]; not-a-number when both are empty."""
     union = int(np.logical_or(first_mask, second_mask).sum())
     return int(np.logical_and(first_mask, second_mask).sum()) / union if union else math.nan
+
+
+def overlaps(order: Order, mask: Bools) -> npt.NDArray[np.float64]:
+    """IoU of the first 1, 2, ..., all pixels of an order with a mask that is not empty, float64 (H*W,)."""
+    inside = np.cumsum(mask.ravel()[order])
+    return np.asarray(inside / (np.arange(1, order.size + 1) + int(mask.sum()) - inside))
 
 
 @SCORES.register(
@@ -41,22 +48,30 @@ def intersection_over_union(first_mask: Bools, second_mask: Bools) -> float:
             help="As many of the most relevant pixels as the mask has, so that sharp and blurred maps compare fairly.",
             headline=True,
         ),
+        "best": Value(
+            "IoU, best area",
+            "higher",
+            0,
+            1,
+            help="The highest IoU of all numbers of most relevant pixels: what the map could reach at its best.",
+        ),
     },
     needs_mask=True,
+    version=2,
 )
-class IoU(ScoreMethod):
-    """IoU of the top `fraction`, and of the top |mask| pixels, with the mask; spec E-03."""
+class IoU(Localisation):
+    """IoU with the mask of the top `fraction`, of the top |mask| pixels, and of the best number of them; spec E-03."""
 
     fraction: float = parameter(0.2, "Part of the pixels that counts as highlighted.", ge=0.01, le=1, step=0.01)
 
-    def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
-        if mask is None or not mask.any():
-            reason = "there is no mask" if mask is None else "the mask is empty inside the model's input frame"
-            return Measured({"top": math.nan, "area_matched": math.nan}, {"top": reason, "area_matched": reason})
-        order = most_relevant_first(saliency, run.seed)
-        shape = (saliency.shape[0], saliency.shape[1])
-        top = first(order, count_of(self.fraction, saliency.size), shape)
-        matched = first(order, int(mask.sum()), shape)
+    def located(self, saliency: Floats, mask: Bools, seed: int) -> Measured:
+        order = most_relevant_first(saliency, seed)
+        top = first(order, count_of(self.fraction, saliency.size), (saliency.shape[0], saliency.shape[1]))
+        by_area = overlaps(order, mask)
         return Measured(
-            {"top": intersection_over_union(top, mask), "area_matched": intersection_over_union(matched, mask)}
+            {
+                "top": intersection_over_union(top, mask),
+                "area_matched": float(by_area[int(mask.sum()) - 1]),
+                "best": float(by_area.max()),
+            }
         )
