@@ -70,7 +70,8 @@ def follow(
 
     Predictions come first, because the default target is the top class; when they are not there yet, this waits for
     them up to `patience` seconds, so that the maps are asked for at once. Then come maps, then scores, cheap ones
-    first, then `more`. `background` as in `Engine.want`. Raises `XaiError` when the comparison cannot be computed at all.
+    first, then `more`. `background` as in `Engine.want`. Raises `XaiError` when the comparison cannot be computed at
+    all.
     """
     until = time.monotonic() + patience
     clean: dict[str, Prediction] = {}

@@ -59,7 +59,7 @@ def probe(run: Run, request: Probe) -> tuple[float, float, Floats]:
 
 
 def _instead(run: Run, action: Action) -> Any:
-    """What shows where the picture does not, normalised (1, 3, H, W): ImageNet's mean colour, or the blurred picture."""
+    """What shows instead of the picture, float32 (1, 3, H, W): the mean colour, which is 0, or the blurred picture."""
     if action != "blur":
         return run.x * 0
     from scipy.ndimage import gaussian_filter

@@ -254,7 +254,8 @@ def imagine(card: Card, drawer: str, parameters: Parameters, target: int | None,
 
 
 Action = Literal["hide", "blur", "keep"]
-"""What is done to a region: it becomes the mean colour, or blurred, or all but it becomes the mean colour."""
+"""What is done to a region: it shows the mean colour, which the model gets as 0, or is blurred, or all but it shows the
+mean colour."""
 
 
 @dataclass(frozen=True, eq=False)
