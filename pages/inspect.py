@@ -18,7 +18,7 @@ from xai_core.engine.requests import Action, Evaluate, Explain, Probe, Request, 
 from xai_core.registry import METHODS, PRESETS, SCORES, Option, Parameters, Spec
 from xai_core.render import charts
 from xai_core.render.encoding import photo_uri
-from xai_core.render.grid import Look, grid
+from xai_core.render.grid import Look, grid, map_cell
 from xai_core.render.numbers import number
 from xai_core.render.pipeline import map_picture
 from xai_core.render.probing import sentences
@@ -69,6 +69,8 @@ class View:
     show: Callable[[Standing], None]
     region: Region | None = None
     action: Action = "hide"
+    instead: tuple[Place, str] | None = None
+    """Another map that is shown large, and its title."""
 
 
 def main() -> None:
@@ -183,7 +185,11 @@ def _bench(wish: Wish) -> bool:
 def _stage(wish: Wish, standing: Standing, view: View) -> None:
     """The picture and the map, linked."""
     frame = standing.outcome.comparison.inputs[wish.card.name].frame
-    data = grid(standing, Look())
+    look = Look()
+    data = grid(standing, look)
+    if view.instead is not None:
+        place, title = view.instead
+        data["rows"][0]["cells"] = [map_cell(wish.spec.name, title, standing.jobs.get(place), look)]
     data["size"] = frame.shape[:2]
     data["region"] = None if view.region is None else [getattr(view.region, side) for side in SIDES]
     data["action"] = view.action
@@ -206,9 +212,15 @@ def _found(standing: Standing, *place: str) -> Any:
 
 
 def _pictures(
-    standing: Standing, places: Sequence[Place], words: Sequence[str], frame: Pixels, below: str = "", empty: str = ""
+    standing: Standing,
+    places: Sequence[Place],
+    words: Sequence[str],
+    frame: Pixels,
+    below: str = "",
+    last: tuple[str, str] | None = None,
 ) -> None:
-    """The maps at these places in a row; where one is missing stands how far it is, or `empty` where nobody asked."""
+    """The maps at these places in a row, and a `last` picture with its words; where a map is missing stands how far it
+    is."""
     uris, captions, messages = [], [], []
     for place, text in zip(places, words, strict=True):
         job = standing.jobs.get(place)
@@ -216,11 +228,13 @@ def _pictures(
         uris.append(components.map_uri(result.key, frame, result) if isinstance(result, SaliencyMap) else "")
         captions.append(text)
         if job is None:
-            messages.append(empty)
+            messages.append("")
         elif job.state == "running":
             messages.append(f"{job.done} of {job.total} passes")
         else:
             messages.append({"failed": job.error, "cancelled": "stopped"}.get(job.state, "waiting"))
+    if last is not None:
+        uris, captions, messages = [*uris, last[0]], [*captions, last[1]], [*messages, "waiting"]
     components.strip(st, uris, captions, below, messages)
 
 
@@ -296,13 +310,9 @@ def _seeds(wish: Wish, comparison: Comparison) -> View:
         maps = [one for place in places if isinstance(one := _found(standing, *place), SaliencyMap)]
         words = [f"seed {wish.seed + one}" for one in range(SEEDS)]
         whole = len(maps) == SEEDS
-        below = _spread_words(maps) if whole else f"{SEEDS} maps that differ in nothing but the seed."
-        left, right = st.columns([SEEDS, 1], gap="small")
-        with left:
-            _pictures(standing, places, words, frame)
+        st.markdown(_spread_words(maps) if whole else f"{SEEDS} maps that differ in nothing but the seed.")
         uri = _spread(":".join(one.key for one in maps), frame, maps) if whole else ""
-        components.strip(right, [uri], ["standard deviation"], empty="waiting")
-        st.markdown(below)
+        _pictures(standing, places, words, frame, last=(uri, "standard deviation"))
 
     return View(requests, show)
 
@@ -310,7 +320,8 @@ def _seeds(wish: Wish, comparison: Comparison) -> View:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _spread(key: str, _frame: Pixels, _maps: Sequence[SaliencyMap]) -> str:
     """The standard deviation of every pixel over its picture."""
-    return photo_uri(map_picture(_frame, np.std([one.values for one in _maps], axis=0, ddof=1), False))
+    spread = np.std([one.values for one in _maps], axis=0, ddof=1, dtype=np.float64)
+    return photo_uri(map_picture(_frame, spread, False))
 
 
 def _spread_words(maps: Sequence[SaliencyMap]) -> str:
@@ -345,7 +356,7 @@ def _sweep(wish: Wish, comparison: Comparison) -> View:
     chosen = right.multiselect(
         "Values",
         offered,
-        default=offered[:VALUES],
+        default=_spread_out(offered),
         max_selections=VALUES,
         accept_new_options=option.kind in ("int", "float", "text"),
         help=option.help,
@@ -370,13 +381,17 @@ def _sweep(wish: Wish, comparison: Comparison) -> View:
         words = []
         for value in made:
             score = _found(standing, "srg", value)
-            told = f"SRG {number(score.values['srg'])}" if isinstance(score, Score) else "SRG …"
-            words.append(f"{value} · {told}")
+            words.append(f"{value} · SRG {number(score.values['srg']) if isinstance(score, Score) else '…'}")
         if made:
-            _pictures(standing, [("sweep", value) for value in made], words, frame)
-            st.caption(f"{SCORES['srg'].summary} Higher is better.")
+            _pictures(standing, [("sweep", value) for value in made], words, frame, SCORES["srg"].summary)
 
     return View(requests, show)
+
+
+def _spread_out(values: Sequence[str]) -> list[str]:
+    """As many values as are shown at most, from the first to the last."""
+    places = np.linspace(0, len(values) - 1, min(VALUES, len(values)))
+    return [values[round(place)] for place in places.tolist()]
 
 
 def _offered(option: Option, now: Any, card: Card) -> list[str]:
@@ -447,7 +462,8 @@ def _forgetting(wish: Wish, comparison: Comparison) -> View:
         frame = comparison.inputs[wish.card.name].frame
         _pictures(standing, places, words, frame, "Numbers are rank correlations with the map of the trained network.")
 
-    return View(requests, show)
+    title = f"{wish.spec.title} · forgotten down to {names[depth]}"
+    return View(requests, show, instead=(("forgot", str(depth)), title) if depth else None)
 
 
 def _block_name(block: tuple[str, ...], card: Card) -> str:

@@ -46,16 +46,16 @@ def test_a_region_is_drawn_and_hidden_and_its_percentile_is_read(
     open_inspect(page, dashboard, "Coffee")
     tiles = page.locator(".tile")
     before = tiles.first.bounding_box()
-    drag(page, tiles.nth(1), (0.2, 0.2), (0.8, 0.9))
+    drag(page, tiles.nth(1), (0.15, 0.2), (0.75, 0.7))
     expect(page.get_by_role("spinbutton", name="Top", exact=True)).to_have_value(re.compile("^4[3-6]$"), timeout=LONG)
     top, left, height, width = sides(page)
-    assert abs(left - 45) <= 2 and abs(height - 157) <= 3 and abs(width - 135) <= 3 and abs(top - 45) <= 2
+    assert abs(left - 34) <= 2 and abs(height - 112) <= 3 and abs(width - 135) <= 3 and abs(top - 45) <= 2
     sentence = page.get_by_text(re.compile(r"Hiding this region takes the probability of espresso from .* more than"))
     expect(sentence).to_be_visible(timeout=LONG)
     expect(page.get_by_text(re.compile("^Done: "))).to_be_visible(timeout=LONG)
     assert tiles.first.bounding_box() == before, "nothing jumps"
     percentile = re.search(r"more than ([\d.]+) %", sentence.inner_text())
-    assert percentile and float(percentile[1]) >= 90
+    assert percentile and float(percentile[1]) >= 80
     scheme = request.node.callspec.params["page"]
     page.set_viewport_size({"width": 1280, "height": 1080})
     keep_screenshot(page, "inspect" if scheme == "light" else f"inspect-{scheme}", tmp_path)
