@@ -1,4 +1,4 @@
-"""Inspect: one map against its picture, a region against others, seeds, parameter values and networks that forget."""
+"""Inspect: one map against its picture, a region against others, seeds, parameter values and randomised networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xai_core.render.probing import sentences
 from xai_core.scores.ranking import rank_correlation
 from xai_core.types import Blocks, Picture, Pixels, Probed, Randomised, Region, SaliencyMap, Score, XaiError
 
-VIEWS = {"region": "Region", "seeds": "Seeds", "sweep": "Parameter", "forgetting": "Forgetting"}
+VIEWS = {"region": "Region", "seeds": "Seeds", "sweep": "Parameter", "randomised": "Randomised network"}
 ACTIONS: dict[Action, str] = {"hide": "Hide", "blur": "Blur", "keep": "Keep only"}
 PLACES = 50
 """Random regions that a region is compared with."""
@@ -162,7 +162,7 @@ def _bench(wish: Wish) -> bool:
         label_visibility="collapsed",
         key="inspect.view",
     )
-    make = {"region": _region, "seeds": _seeds, "sweep": _sweep, "forgetting": _forgetting}[str(name)]
+    make = {"region": _region, "seeds": _seeds, "sweep": _sweep, "randomised": _randomised}[str(name)]
     comparison = wish.comparison
     try:
         view = make(wish, comparison)
@@ -413,10 +413,10 @@ def _offered(option: Option, now: Any, card: Card) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-# -- a network that forgets --------------------------------------------------------------------------------------------
+# -- a randomised network ----------------------------------------------------------------------------------------------
 
 
-def _forgetting(wish: Wish, comparison: Comparison) -> View:
+def _randomised(wish: Wish, comparison: Comparison) -> View:
     engine, survey = backend.engine(), Survey(comparison.inputs[wish.card.name])
     known = engine.known(survey) if engine.profile is not None else None
     if not isinstance(known, Blocks):
@@ -430,16 +430,16 @@ def _forgetting(wish: Wish, comparison: Comparison) -> View:
     blocks = known.layers
     names = ["as trained", *[_block_name(block, wish.card) for block in blocks]]
     depth = st.select_slider(
-        "Layers that forget what they learnt, from the logits down to",
+        "Layers that are initialised anew, from the logits down to",
         list(range(len(names))),
         1,
         format_func=names.__getitem__,
-        help="The layers are initialised anew. A map that stays alike shows the picture's edges, and not what the "
-        "network has learnt.",
+        help="They forget what they learnt. A map that stays alike shows the picture's edges, and not what the network "
+        "has learnt.",
         key=f"inspect.depth.{wish.card.name}",
     )
     own: Place = ("map", wish.card.name, wish.variant.name)
-    places = [own, *[("forgot", str(one)) for one in range(1, len(names))]]
+    places = [own, *[("randomised", str(one)) for one in range(1, len(names))]]
 
     def requests(base: Explain) -> Requests:
         wanted: dict[Place, Request] = {}
@@ -447,7 +447,7 @@ def _forgetting(wish: Wish, comparison: Comparison) -> View:
             changed = Randomised(sum(blocks[:number_], ()), base.seed)
             request = replace(base, input=replace(base.input, randomised=changed))
             if number_ == depth or engine.known(request) is not None:
-                wanted["forgot", str(number_)] = request
+                wanted["randomised", str(number_)] = request
         return wanted
 
     def show(standing: Standing) -> None:
@@ -462,8 +462,8 @@ def _forgetting(wish: Wish, comparison: Comparison) -> View:
         frame = comparison.inputs[wish.card.name].frame
         _pictures(standing, places, words, frame, "Numbers are rank correlations with the map of the trained network.")
 
-    title = f"{wish.spec.title} · forgotten down to {names[depth]}"
-    return View(requests, show, instead=(("forgot", str(depth)), title) if depth else None)
+    title = f"{wish.spec.title} · randomised down to {names[depth]}"
+    return View(requests, show, instead=(("randomised", str(depth)), title) if depth else None)
 
 
 def _block_name(block: tuple[str, ...], card: Card) -> str:

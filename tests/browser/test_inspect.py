@@ -50,12 +50,14 @@ def test_a_region_is_drawn_and_hidden_and_its_percentile_is_read(
     expect(page.get_by_role("spinbutton", name="Top", exact=True)).to_have_value(re.compile("^4[3-6]$"), timeout=LONG)
     top, left, height, width = sides(page)
     assert abs(left - 34) <= 2 and abs(height - 112) <= 3 and abs(width - 135) <= 3 and abs(top - 45) <= 2
-    sentence = page.get_by_text(re.compile(r"Hiding this region takes the probability of espresso from .* more than"))
+    sentence = page.get_by_text(
+        re.compile(r"Hiding this region takes the probability of espresso from .* \(percentile")
+    )
     expect(sentence).to_be_visible(timeout=LONG)
     expect(page.get_by_text(re.compile("^Done: "))).to_be_visible(timeout=LONG)
     assert tiles.first.bounding_box() == before, "nothing jumps"
-    percentile = re.search(r"more than ([\d.]+) %", sentence.inner_text())
-    assert percentile and float(percentile[1]) >= 80
+    percentile = re.search(r"percentile (\d+)", sentence.inner_text())
+    assert percentile and int(percentile[1]) >= 80
     scheme = request.node.callspec.params["page"]
     page.set_viewport_size({"width": 1280, "height": 1080})
     keep_screenshot(page, "inspect" if scheme == "light" else f"inspect-{scheme}", tmp_path)
@@ -74,19 +76,17 @@ def test_the_value_under_the_cursor_is_shown_and_both_tiles_zoom_together(page: 
     assert sides(page) == before, "while it is zoomed, dragging moves the view"
 
 
-def test_seeds_values_and_networks_that_forget_have_their_maps(
-    page: Page, dashboard: Dashboard, tmp_path: Path
-) -> None:
+def test_seeds_values_and_randomised_networks_have_their_maps(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
     open_inspect(page, dashboard, "Coffee")
-    page.get_by_role("radio", name="Forgetting").click()
+    page.get_by_role("radio", name="Randomised network").click()
     images = page.locator(".strip img")
     expect(images).to_have_count(2, timeout=LONG)
-    slider = page.get_by_role("slider", name=re.compile("forget"))
+    slider = page.get_by_role("slider", name=re.compile("initialised anew"))
     slider.press("ArrowRight")
     expect(images).to_have_count(3, timeout=LONG)
     expect(page.get_by_text(re.compile("^Done: "))).to_be_visible(timeout=LONG)
     page.set_viewport_size({"width": 1280, "height": 1080})
-    keep_screenshot(page, "inspect-forgetting", tmp_path)
+    keep_screenshot(page, "inspect-randomised", tmp_path)
     page.get_by_role("radio", name="Parameter").click()
     expect(page.locator(".strip figcaption", has_text=re.compile(r"SRG −?\d"))).to_have_count(5, timeout=LONG)
     keep_screenshot(page, "inspect-parameter", tmp_path)

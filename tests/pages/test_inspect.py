@@ -1,4 +1,4 @@
-"""The Inspect page without a browser: the map, a region's effect, seeds, parameter values, and networks that forget."""
+"""The Inspect page without a browser: the map, a region's effect, seeds, parameter values, and randomised networks."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def test_layers_choices_and_fractions_are_swept_too(page: AppTest, method: str, 
     assert strips(page).count("<img") == count
 
 
-def test_the_network_forgets_down_to_the_chosen_layer(page: AppTest) -> None:
-    page.session_state["inspect.view"] = "forgetting"
+def test_the_network_is_randomised_down_to_the_chosen_layer(page: AppTest) -> None:
+    page.session_state["inspect.view"] = "randomised"
     page.run()
     assert not page.exception and not page.error
     assert strips(page).count("<img") == 2 and "as trained" in strips(page)

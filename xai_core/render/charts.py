@@ -90,7 +90,7 @@ def probe_chart(found: Probed, region: str) -> Any:
         figure.add_vline(
             x=value,
             line={"color": colour, "width": 2, "dash": dash},
-            annotation={"text": words, "font": {"color": colour}, "xanchor": "right" if left else "left", "y": 1.0},
+            annotation={"text": words, "xanchor": "right" if left else "left", "y": 1.0},
         )
     figure.update_xaxes(title_text="probability of the class", tickformat=".0%", range=[0, top])
     figure.update_yaxes(title_text="random places", rangemode="tozero")
