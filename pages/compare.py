@@ -10,13 +10,14 @@ from pages.parts import backend, background, components, forms, picture, progres
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
-from xai_core.engine.comparison import DEFAULT_METHODS, DEFAULT_SCORES, Comparison, Variant
+from xai_core.engine.comparison import DEFAULT_METHODS, DEFAULT_SCORES, Comparison, Outcome, Variant
 from xai_core.engine.following import Standing, follow
-from xai_core.registry import FAMILIES, METHODS, MODELS, PRESETS, SCORES, Parameters
+from xai_core.registry import FAMILIES, METHODS, MODELS, PRESETS, SCORE_FAMILIES, SCORES, Parameters, Spec
 from xai_core.render import charts, export
 from xai_core.render.colours import DIVERGING, MODES, SEQUENTIAL
 from xai_core.render.figure import figure_png
 from xai_core.render.grid import Look, grid
+from xai_core.render.score_table import score_table
 from xai_core.settings import MEGABYTE
 from xai_core.types import Picture, XaiError
 
@@ -108,6 +109,16 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
         key="preset",
         width="stretch",
     )
+    st.pills(
+        "More scores",
+        list(SCORE_FAMILIES),
+        selection_mode="multi",
+        format_func=SCORE_FAMILIES.get,
+        help="Whole groups of scores beside the three that are quick. Robustness and sanity make further maps, which "
+        "takes as long as making them by hand.",
+        on_change=_choose_groups,
+        key="score_groups",
+    )
     variants: list[Variant] = []
     with st.expander("Parameters", icon=":material/tune:"):
         for name in names:
@@ -129,6 +140,12 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters]]:
     if counts:
         st.caption(f"Samples: {', '.join(counts)}")
     return variants, scores
+
+
+def _choose_groups() -> None:
+    """The scores of the groups that are switched on, beside those that are shown anyway."""
+    groups = st.session_state.get("score_groups") or []
+    st.session_state.scores = [spec.name for spec in SCORES if spec.name in DEFAULT_SCORES or spec.family in groups]
 
 
 def _variants_of(name: str, preset: str) -> list[Variant]:
@@ -239,17 +256,47 @@ def _live(comparison: Comparison, look: Look, fresh: list[Standing]) -> None:
     st.session_state.was_pending = standing.pending
 
 
+def _table(standing: Standing) -> None:
+    comparison = standing.outcome.comparison
+    if not comparison.scores:
+        return
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    left.subheader("Scores")
+    with right.popover("What they mean", icon=":material/info:", width="stretch"):
+        for name in comparison.scores:
+            _score_card(SCORES[name])
+    st.caption("Dark is best in a column. Grey numbers do not beat the best of the three maps that explain nothing.")
+    for card in comparison.cards:
+        if len(comparison.cards) > 1:
+            st.markdown(f"**{card.title}**")
+        st.html(score_table(standing, card))
+
+
+def _score_card(spec: Spec) -> None:
+    """What a score measures, which way is better, between which bounds, and where it comes from."""
+    st.markdown(f"**{spec.title}** {spec.summary}")
+    for value in spec.values.values():
+        st.markdown(f"- {value.title}: {value.better} is better, from {value.low:g} to {value.high:g} {value.unit}")
+    st.caption("; ".join(spec.cites))
+
+
+def _curves(outcome: Outcome) -> None:
+    names = [name for name in charts.CURVES if name in outcome.comparison.scores]
+    figures = {name: figure for name in names if (figure := charts.removal_curves(outcome, name)) is not None}
+    if not figures:
+        return
+    st.subheader("Curves")
+    for tab, (name, figure) in zip(st.tabs([SCORES[name].title for name in figures]), figures.items(), strict=True):
+        with tab:
+            st.caption(SCORES[name].summary)
+            st.plotly_chart(figure, width="stretch", key=f"{name}_curves", config={"displayModeBar": False})
+
+
 def _after(standing: Standing, look: Look) -> None:
-    """What is shown when all is there: curves and downloads."""
+    """What is shown when all is there: the table of scores, curves and downloads."""
     outcome = standing.outcome
-    curves = charts.removal_curves(outcome, "road")
-    if curves is not None:
-        st.subheader("ROAD curves", help=SCORES["road"].summary)
-        st.caption(
-            "Solid: the most relevant pixels are removed first. Dotted: the least relevant first. "
-            "The further a colour's dotted line lies above its solid one, the better its map."
-        )
-        st.plotly_chart(curves, width="stretch", key="road_curves", config={"displayModeBar": False})
+    _table(standing)
+    _curves(outcome)
     if not outcome.maps:
         return
     st.subheader("Take it with you")

@@ -116,6 +116,14 @@ class LeftBrightness(nn.Module):
         return torch.stack([torch.log1p(-p), p.log()], dim=1)
 
 
+class Brightness(nn.Module):
+    """The probability of class 1 is the mean brightness of the whole picture."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        p = x.double().mean(dim=(1, 2, 3)).clamp(1e-12, 1 - 1e-12)
+        return torch.stack([torch.log1p(-p), p.log()], dim=1)
+
+
 class Blind(nn.Module):
     """Two constant logits: no picture changes anything."""
 

@@ -255,6 +255,15 @@ FAMILIES = {
 }
 """The families of methods in the order in which they are shown, and their titles."""
 
+SCORE_FAMILIES = {
+    "faithfulness": "Faithfulness",
+    "localisation": "Localisation",
+    "robustness": "Robustness and stability",
+    "information": "Information and complexity",
+    "sanity": "Sanity checks",
+}
+"""The families of scores in the order in which they are shown, and their titles."""
+
 METHODS: Registry[Spec] = Registry("method", "xai_core.explainers")
 DRAWERS: Registry[Spec] = Registry("drawer", "xai_core.explainers")
 """Ways to draw what a part of a network answers to."""

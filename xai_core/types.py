@@ -433,6 +433,10 @@ class Run(Protocol):
         """Another map float32 (H, W) by the method that made the map that is scored, from the cache where it is there;
         its passes are its own. None for a map that somebody brought along."""
 
+    def reference_map(self, method: str, **values: Any) -> Floats | None:
+        """The map float32 (H, W) of the run's class by another method with these parameters, from the cache where it
+        is there; its passes are its own. None where nobody makes maps."""
+
     def partial(self, values: Callable[[], npt.NDArray[Any]], signed: bool = False) -> None:
         """Offers an intermediate map (H, W), or a picture uint8 (H, W, 3).
 

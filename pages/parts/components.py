@@ -54,10 +54,6 @@ def map_png(key: str, _frame: Pixels, _saliency: SaliencyMap) -> bytes:
     return buffer.getvalue()
 
 
-USES = {"grid": ["tiles"], "inspect": ["tiles"]}
-"""Scripts and styles that stand before those of a component."""
-
-
 @st.cache_data(max_entries=512, show_spinner=False)
 def map_uri(key: str, _frame: Pixels, _saliency: SaliencyMap) -> str:
     """The map over its grey picture as a data URI; made once for a map's key."""
@@ -80,14 +76,23 @@ def strip(
     place.html(f'{row}<div class="strip-words">{escape(below)}</div>')
 
 
+BEFORE = {"gallery": ["radiogroup"], "stages": ["radiogroup"], "grid": ["tiles"], "inspect": ["tiles"]}
+"""Scripts and styles that several components share: they stand before a component's own."""
+
+
+def _texts(parts: Sequence[str], suffix: str) -> list[str]:
+    paths = [ASSETS / f"{part}.{suffix}" for part in parts]
+    return [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+
+
 @cache
 def _component(name: str) -> Any:
-    parts = [*USES.get(name, []), name]
+    parts = [*BEFORE.get(name, []), name]
     return st.components.v2.component(
         f"saliency_{name}",
-        html=f'<div class="{name}"{" role=radiogroup" if name in ("gallery", "stages") else ""}></div>',
-        css="\n".join((ASSETS / f"{part}.css").read_text(encoding="utf-8") for part in parts),
-        js="\n".join((ASSETS / f"{part}.js").read_text(encoding="utf-8") for part in parts),
+        html=f'<div class="{name}"{" role=radiogroup" if "radiogroup" in parts else ""}></div>',
+        css="\n".join(_texts(parts, "css")),
+        js="\n".join(_texts(parts, "js")),
     )
 
 

@@ -53,7 +53,7 @@ def test_the_page_computes_its_default_view(page: AppTest) -> None:
     page.run()
     assert not page.exception
     assert not page.error
-    assert "ROAD curves" in texts(page)
+    assert "Curves" in texts(page)
     assert "Done: " in texts(page)
 
 
@@ -161,7 +161,7 @@ def test_a_wrong_layer_is_answered_with_one_sentence_and_the_other_maps_stand(pa
     page.text_input(key="gradcam.layer.quick").set_value("no.such.layer").run()
     assert any("no.such.layer" in error.value for error in page.error)
     assert not page.exception
-    assert "ROAD curves" in texts(page)
+    assert "Curves" in texts(page)
 
 
 def test_a_broken_model_card_is_reported_and_the_page_works(page: AppTest, tiny_card: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_background_that_is_not_here_fails_its_own_map_only(page: AppTest) -> 
     page.selectbox(key="shap.background.quick").set_value("imagenet50").run()
     assert any("imagenet50" in error.value for error in page.error)
     assert not page.exception
-    assert "ROAD curves" in texts(page)
+    assert "Curves" in texts(page)
 
 
 def test_the_smallest_value_of_every_number_widget_is_accepted(page: AppTest) -> None:

@@ -17,6 +17,7 @@ from xai_core.scores.ranking import (
     first,
     is_flat,
     most_relevant_first,
+    places,
     rank_correlation,
     top_fraction,
 )
@@ -99,6 +100,13 @@ def test_what_is_removed_stays_removed_and_the_two_orders_complement_each_other(
     if values.size % 4 == 0:
         np.testing.assert_array_equal(most[0], ~least[1])
         np.testing.assert_array_equal(least[0], ~most[1])
+
+
+@settings(deadline=None, max_examples=60)
+@given(values=maps, count=st.integers(0, 400))
+def test_places_are_the_order_turned_round(values: np.ndarray, count: int) -> None:
+    order, shape = most_relevant_first(values, 0), (values.shape[0], values.shape[1])
+    np.testing.assert_array_equal(places(order, shape) < count, first(order, count, shape))
 
 
 @pytest.mark.parametrize("seed", range(5))

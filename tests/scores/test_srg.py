@@ -14,20 +14,14 @@ from xai_core.scores.srg import Srg
 from xai_core.types import Cost, Floats, Measured, Pixels
 
 
-class Brightness(nn.Module):
-    """Probability of class 0 = mean of the pixels in [0, 1]."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mean = x.mean(dim=(1, 2, 3)).clamp(1e-6, 1 - 1e-6)
-        return torch.stack([mean.log(), (1 - mean).log()], dim=1)
-
-
 def noise(seed: int = 0, size: int = 32) -> Floats:
     return np.random.default_rng(seed).permutation(size * size).reshape(size, size).astype(np.float32)
 
 
-def measured(network: nn.Module, frame: Pixels, saliency: Floats, seed: int = 0, **parameters: Any) -> Measured:
-    run = toys.run(toys.classifier(network, size=frame.shape[0], classes=2), frame, seed=seed)
+def measured(
+    network: nn.Module, frame: Pixels, saliency: Floats, seed: int = 0, target: int = 0, **parameters: Any
+) -> Measured:
+    run = toys.run(toys.classifier(network, size=frame.shape[0], classes=2), frame, target=target, seed=seed)
     found = Srg(**parameters).measure(run, saliency, None)
     assert run.passes == Srg(**parameters).cost()
     return found
@@ -42,7 +36,7 @@ def test_the_mean_brightness_ordered_by_brightness_has_a_closed_form() -> None:
     """With black as fill, what is left of the brightness is what was not removed."""
     frame = np.repeat(np.random.default_rng(0).permutation(256).astype(np.uint8).reshape(16, 16, 1), 3, axis=2)
     bright = frame[..., 0].astype(np.float32)
-    found = measured(Brightness(), frame, bright, steps=5, fill="black")
+    found = measured(networks.Brightness(), frame, bright, target=1, steps=5, fill="black")
     left = [np.sort(frame[..., 0].ravel())[count:].sum() for count in (0, 64, 128, 192, 256)]
     np.testing.assert_allclose(found.curves["lif"].y, np.array(left) / 255 / 256, atol=2e-6)
     rest = [np.sort(frame[..., 0].ravel())[::-1][count:].sum() for count in (0, 64, 128, 192, 256)]

@@ -6,7 +6,7 @@ import time
 from typing import Any, cast
 
 from ..engine.cache import Cache
-from ..engine.comparison import Comparison, Variant, scores_for
+from ..engine.comparison import DEFAULT_SCORES, Comparison, Variant, scores_for
 from ..engine.local import LocalEngine
 from ..engine.requests import Request
 from ..images.galleries import bundled
@@ -20,7 +20,7 @@ METHOD = "shap"
 
 
 def run(model: str, repetitions: int = 200, preset: str = "quick") -> dict[str, Any]:
-    """{"memory": {"p50_ms", "p95_ms"}, "disk": {...}} of a map and all its scores, asked together as a page does.
+    """{"memory": {"p50_ms", "p95_ms"}, "disk": {...}} of a map and its three scores, asked together as a page does.
 
     Every ask is of a new session and makes its requests anew, from the decoded picture to the last score. For `disk`
     the memory is empty before each ask; the files are in the system's own cache, as they are on a server in use.
@@ -28,7 +28,7 @@ def run(model: str, repetitions: int = 200, preset: str = "quick") -> dict[str, 
     card = MODELS[model]
     picture = bundled().samples[0].open()
     variant = Variant(METHOD, METHODS[METHOD].make({}, preset))
-    scores = scores_for(["full"], preset)
+    scores = scores_for(DEFAULT_SCORES, preset)
 
     def requests(target: int) -> list[Request]:
         comparison = Comparison(picture, [card], [variant], scores=scores, target=target)

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -332,7 +332,10 @@ class Executor:
         own = Watch(lambda done, total: watch.progress(before + done, before + total), None, watch.cancelled)
         target = self._checked_target(subject.input, subject.target)
         another = self._other_maps(subject) if isinstance(subject, Explain) else None
-        run = self._run(subject.input, target, subject.seed, request.cost, own, another_map=another)
+        reference = self._reference_maps(subject)
+        run = self._run(
+            subject.input, target, subject.seed, request.cost, own, another_map=another, reference_map=reference
+        )
         reason = unusable(saliency)
         try:
             if reason is not None:
@@ -363,6 +366,15 @@ class Executor:
             return self._map_of(request, watch)
 
         return another
+
+    def _reference_maps(self, subject: Explain | GivenMap) -> Callable[[str, Mapping[str, Any], Watch], Floats]:
+        """Makes the map of the same class by another method, which is cached as any other."""
+
+        def made(method: str, values: Mapping[str, Any], watch: Watch) -> Floats:
+            parameters = METHODS[method].make(values)
+            return self._map_of(Explain(subject.input, method, parameters, subject.target, subject.seed), watch)
+
+        return made
 
     def _map_of(self, subject: Explain | GivenMap, watch: Watch) -> Floats:
         if isinstance(subject, GivenMap):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,14 +58,16 @@ class EngineRun:
         watch: Watch,
         against: int | None = None,
         another_map: Callable[[Another, Watch], npt.NDArray[np.float32]] | None = None,
+        reference_map: Callable[[str, Mapping[str, Any], Watch], npt.NDArray[np.float32]] | None = None,
         corruptions: tuple[Any, ...] = (),
     ):
         """`against` is the class that the classifier's logit is contrasted with; `another_map` makes further maps for
-        a score; `corruptions` are those that the frame has gone through."""
+        a score, and `reference_map` those of other methods; `corruptions` are those that the frame has gone through."""
         self.frame = frame
         self.target = target
         self._against = against
         self._another_map = another_map
+        self._reference_map = reference_map
         self.seed = seed
         self.corruptions = corruptions
         self._classifier = classifier
@@ -214,6 +216,12 @@ class EngineRun:
             return None
         with self.apart():
             return self._another_map(change, Watch(cancelled=self._watch.cancelled))
+
+    def reference_map(self, method: str, **values: Any) -> npt.NDArray[np.float32] | None:
+        if self._reference_map is None:
+            return None
+        with self.apart():
+            return self._reference_map(method, values, Watch(cancelled=self._watch.cancelled))
 
     def _seen(self, layer: str, output: torch.Tensor) -> None:
         self.sizes.setdefault(layer, tuple(output.shape))

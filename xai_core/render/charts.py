@@ -11,19 +11,25 @@ from ..types import Curve, Probed
 
 CATEGORICAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7b61c9")
 """Colours for at most eight categories, after Okabe and Ito: safe for colour-blind eyes."""
-ORDERS = {
+CURVES = {
     "road": (("morf", "solid", "most relevant first"), ("lerf", "dot", "least relevant first")),
     "srg": (("mif", "solid", "most influential first"), ("lif", "dot", "least influential first")),
+    "insertion": (("probability", "solid", "most relevant first"),),
+    "deletion": (("probability", "solid", "most relevant first"),),
+    "aopc": (("probability", "solid", "most relevant first"),),
 }
-"""By score its curves: which is drawn how, and what it removes first."""
+"""By score its curves of the probability over a part of the pixels: which is drawn how, and what comes first."""
+AXES = {"insertion": "pixels inserted", "aopc": "regions replaced"}
+"""What the horizontal axis counts where it is not pixels removed."""
 BASELINE_COLOUR = "#8a929c"
 
 
 def removal_curves(outcome: Outcome, score_name: str, titles: Mapping[str, str] | None = None) -> Any:
     """Probability of the class over the fraction removed, a panel per model; None when there are no curves.
 
-    Solid lines remove the most relevant pixels first, dashed ones the least relevant; the random map is grey. `titles`
-    are the lines' names by variant, where they are not the variants' own.
+    Solid lines take the most relevant pixels first, dotted ones the least relevant; the area that is scored is shaded,
+    between the two, or under the one. The random map is grey. `titles` are the lines' names by variant, where they
+    are not the variants' own.
     """
     from plotly.subplots import make_subplots
 
@@ -43,7 +49,7 @@ def removal_curves(outcome: Outcome, score_name: str, titles: Mapping[str, str] 
             colour = BASELINE_COLOUR if variant is random else CATEGORICAL[place % len(CATEGORICAL)]
             title = METHODS[variant.method].title if variant is random else variant.title
             title = (titles or {}).get(variant.name, title)
-            for place_in_legend, (name, dash, words) in enumerate(ORDERS[score_name]):
+            for place_in_legend, (name, dash, words) in enumerate(CURVES[score_name]):
                 if name not in score.curves:
                     continue
                 figure.add_scatter(
@@ -55,12 +61,14 @@ def removal_curves(outcome: Outcome, score_name: str, titles: Mapping[str, str] 
                     mode="lines+markers",
                     marker={"size": 5},
                     line={"color": colour, "dash": dash, "width": 2},
-                    hovertemplate=f"{title}, {words}<br>%{{x:.0%}} removed: %{{y:.3f}}<extra></extra>",
+                    fill=_filled(place_in_legend, len(CURVES[score_name])),
+                    fillcolor=_tint(colour),
+                    hovertemplate=f"{title}, {words}<br>%{{x:.0%}}: %{{y:.3f}}<extra></extra>",
                     row=1,
                     col=column,
                 )
     last = 0.95 if score_name == "road" else 1.02
-    figure.update_xaxes(title_text="pixels removed", tickformat=".0%", range=[-0.02, last])
+    figure.update_xaxes(title_text=AXES.get(score_name, "pixels removed"), tickformat=".0%", range=[-0.02, last])
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="probability of the class", col=1)
     figure.update_layout(
@@ -96,6 +104,19 @@ def probe_chart(found: Probed, region: str) -> Any:
     figure.update_yaxes(title_text="random places", rangemode="tozero")
     figure.update_layout(height=190, margin={"l": 50, "r": 10, "t": 24, "b": 40}, showlegend=False, bargap=0.05)
     return figure
+
+
+def _filled(place: int, count: int) -> str | None:
+    """A curve alone is shaded down to zero, the second of two up to the first."""
+    if count == 1:
+        return "tozeroy"
+    return "tonexty" if place else None
+
+
+def _tint(colour: str) -> str:
+    """A colour of which several may lie on each other."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.07)"
 
 
 def objective_curve(curve: Curve, unit: str) -> Any:

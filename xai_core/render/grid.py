@@ -68,7 +68,7 @@ def _row(standing: Standing, card: Card, look: Look) -> dict[str, Any]:
         "predictions": _predictions(standing, card),
         "cells": [_cell(standing, card, variant, look) for variant in comparison.variants],
         "baselines": [_thumbnail(standing, card, one, look) for one in comparison.shown_baselines],
-        "scores": _scores(standing, card),
+        "scores": score_lines(standing, card),
     }
 
 
@@ -213,7 +213,7 @@ def _photo(shown: _Shown) -> str:
     return photo_uri(shown.values)
 
 
-def _scores(standing: Standing, card: Card) -> list[dict[str, Any]]:
+def score_lines(standing: Standing, card: Card) -> list[dict[str, Any]]:
     """A line for every value: its title and direction, the maps' values with the best marked, the baselines'."""
     comparison = standing.outcome.comparison
     lines = []

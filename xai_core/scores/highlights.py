@@ -131,7 +131,7 @@ class FalsePositiveRate(Corrupting):
     title="Highlighted area",
     summary="How much of the picture the map highlights. A small area is easier to read, and says nothing about "
     "whether it is the right one.",
-    family="complexity",
+    family="information",
     cites=("Fleury, Kim, Wu, Liu 2024 (S0): total highlighted area", "Poppi et al. 2021, complexity"),
     values={
         "area": Value("Highlighted area", "lower", 0, 1, help="Part of the pixels.", headline=True),

@@ -29,6 +29,13 @@ def first(order: Order, count: int, shape: tuple[int, int]) -> Bools:
     return mask.reshape(shape)
 
 
+def places(order: Order, shape: tuple[int, int]) -> Order:
+    """The place of every pixel in an order, int64 (H, W): `places < count` are its first `count` pixels."""
+    found = np.empty_like(order)
+    found[order] = np.arange(order.size)
+    return found.reshape(shape)
+
+
 def count_of(fraction: float, total: int) -> int:
     """The number of pixels that is nearest to a fraction of all."""
     return round(fraction * total)
