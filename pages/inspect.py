@@ -196,8 +196,8 @@ def _stage(wish: Wish, standing: Standing, view: View) -> None:
     data["hidden"] = [round(255 * one) for one in wish.card.preprocess.mean]
 
     def draw(region: Sequence[int]) -> None:
-        for side, value in zip(SIDES, region, strict=True):
-            st.session_state[_key(frame, side)] = value
+        _kept(frame).update(zip(SIDES, region, strict=True))
+        st.session_state["inspect.drawn"] = st.session_state.get("inspect.drawn", 0) + 1
 
     clicked = components.inspector(data, "inspector", draw)
     if clicked is not None:
@@ -241,17 +241,18 @@ def _pictures(
 # -- a region ----------------------------------------------------------------------------------------------------------
 
 
-def _key(frame: Pixels, side: str) -> str:
-    return f"inspect.{side}.{frame.shape[0]}x{frame.shape[1]}"
+def _kept(frame: Pixels) -> dict[str, int]:
+    """The region in frames of this size, which begins in the middle."""
+    height, width = frame.shape[:2]
+    middle = {"top": height // 3, "left": width // 3, "height": height // 3, "width": width // 3}
+    kept: dict[str, int] = st.session_state.setdefault(f"inspect.region.{height}x{width}", middle)
+    return kept
 
 
 def _region(wish: Wish, comparison: Comparison) -> View:
     frame = comparison.inputs[wish.card.name].frame
     height, width = frame.shape[:2]
-    middle = {"top": height // 3, "left": width // 3, "height": height // 3, "width": width // 3}
-    kept: dict[str, int] = st.session_state.setdefault(f"inspect.region.{height}x{width}", middle)
-    for side in SIDES:
-        st.session_state.setdefault(_key(frame, side), kept[side])
+    kept, drawn = _kept(frame), st.session_state.get("inspect.drawn", 0)
     left, right = st.columns([2, 3], gap="large")
     with left:
         action = st.segmented_control(
@@ -268,7 +269,8 @@ def _region(wish: Wish, comparison: Comparison) -> View:
         fields = st.columns(4, gap="small")
         bounds = ((0, height - 1), (0, width - 1), (1, height), (1, width))
         for field, side, (low, high) in zip(fields, SIDES, bounds, strict=True):
-            kept[side] = int(field.number_input(side.capitalize(), low, high, key=_key(frame, side)))
+            key = f"inspect.{side}.{height}x{width}.{drawn}"  # what is drawn gets new fields
+            kept[side] = int(field.number_input(side.capitalize(), low, high, kept[side], key=key))
         st.caption("Drag over the picture or the map to draw a region, or type where it is, in the model's pixels.")
     top, left_ = kept["top"], kept["left"]
     region = Region(top, left_, min(kept["height"], height - top), min(kept["width"], width - left_))

@@ -46,6 +46,7 @@ def test_a_region_is_drawn_and_hidden_and_its_percentile_is_read(
     open_inspect(page, dashboard, "Coffee")
     tiles = page.locator(".tile")
     before = tiles.first.bounding_box()
+    assert sides(page) == [74, 74, 74, 74], "a region in the middle to begin with"
     drag(page, tiles.nth(1), (0.15, 0.2), (0.75, 0.7))
     expect(page.get_by_role("spinbutton", name="Top", exact=True)).to_have_value(re.compile("^4[3-6]$"), timeout=LONG)
     top, left, height, width = sides(page)

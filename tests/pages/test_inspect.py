@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import components
@@ -16,11 +17,14 @@ from xai_core.registry import METHODS
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the inspector was given last; a class can be clicked by `clicked`."""
+    """What the inspector was given last; a class can be clicked by `clicked`, and a region drawn by `drawn`."""
     kept: dict[str, Any] = {}
 
     def inspector(data: dict[str, Any], key: str, draw: Any) -> int | None:
-        kept.update(data, draw=draw)
+        kept.update(data)
+        if "drawn" in kept:
+            draw(kept.pop("drawn"))
+            st.rerun()
         return kept.pop("clicked", None)
 
     monkeypatch.setattr(components, "inspector", inspector)
@@ -30,8 +34,6 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.fixture
 def page(tmp_path: Path, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page with a tiny model of three stages, computing in this process."""
-    import streamlit as st
-
     write_tiny_card(tmp_path / "models", stages=["stem", "stage1", "stage2"])
     monkeypatch.setenv("XAI_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("XAI_ENGINE", "inline")
@@ -65,12 +67,21 @@ def test_the_map_stands_beside_its_picture_and_a_region_is_compared(page: AppTes
 def test_a_region_that_is_typed_stays_when_the_view_changes(page: AppTest, shown: dict[str, Any]) -> None:
     page.run()
     before = texts(page)
-    page.number_input(key="inspect.top.32x32").set_value(25).run()
+    page.number_input(key="inspect.top.32x32.0").set_value(25).run()
     assert shown["region"] == [25, 10, 7, 10], "what does not fit is cut off"
     page.segmented_control(key="inspect.view").set_value("seeds").run()
     assert shown["region"] is None
     page.segmented_control(key="inspect.view").set_value("region").run()
     assert shown["region"] == [25, 10, 7, 10] and texts(page) != before
+
+
+def test_a_region_that_is_drawn_is_what_the_fields_say(page: AppTest, shown: dict[str, Any]) -> None:
+    page.run()
+    shown["drawn"] = [3, 4, 20, 9]
+    page.run()
+    assert shown["region"] == [3, 4, 20, 9] == [one.value for one in page.number_input if ".32x32." in str(one.key)]
+    page.number_input(key="inspect.left.32x32.1").set_value(5).run()
+    assert shown["region"] == [3, 5, 20, 9]
 
 
 def test_a_region_can_be_blurred_or_kept_alone(page: AppTest, shown: dict[str, Any]) -> None:
@@ -84,7 +95,7 @@ def test_a_region_can_be_blurred_or_kept_alone(page: AppTest, shown: dict[str, A
 def test_the_whole_picture_is_refused_with_a_sentence(page: AppTest) -> None:
     page.run()
     for side, value in (("top", 0), ("left", 0), ("height", 32), ("width", 32)):
-        page.number_input(key=f"inspect.{side}.32x32").set_value(value)
+        page.number_input(key=f"inspect.{side}.32x32.0").set_value(value)
     page.run()
     assert not page.exception
     assert any("whole picture" in one.value for one in page.error)

@@ -92,13 +92,16 @@ def probe_chart(found: Probed, region: str) -> Any:
         marker={"color": BASELINE_COLOUR},
         hovertemplate="%{x}: %{y} random places<extra></extra>",
     )
-    lines = ((found.after, region, CATEGORICAL[1], "solid"), (found.before, "whole picture", CATEGORICAL[0], "dot"))
-    for value, words, colour, dash in lines:
+    lines = (
+        (found.after, region, CATEGORICAL[1], "solid", 1.0),
+        (found.before, "whole picture", CATEGORICAL[0], "dot", 0.82),
+    )
+    for value, words, colour, dash, height in lines:
         left = value > top / 2
         figure.add_vline(
             x=value,
             line={"color": colour, "width": 2, "dash": dash},
-            annotation={"text": words, "xanchor": "right" if left else "left", "y": 1.0},
+            annotation={"text": words, "xanchor": "right" if left else "left", "y": height},
         )
     figure.update_xaxes(title_text="probability of the class", tickformat=".0%", range=[0, top])
     figure.update_yaxes(title_text="random places", rangemode="tozero")
