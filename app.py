@@ -10,6 +10,7 @@ backend.warm_up()
 page = st.navigation(
     [
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:", default=True),
+        st.Page("pages/inspect.py", title="Inspect", icon=":material/frame_inspect:"),
         st.Page("pages/layers.py", title="Layers", icon=":material/layers:"),
         st.Page("pages/lab.py", title="Perturbation lab", icon=":material/science:"),
         st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),

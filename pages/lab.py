@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -226,21 +225,21 @@ def _pictures(variant: Variant, standing: Standing, card: Card, frame: Pixels, s
     letter, chosen = variant.label, variant.parameters.model_dump()
     made = _made(array_digest(frame), chosen, seed, frame)
     saliency = standing.outcome.maps.get((card.name, variant.name))
-    _strip(layout["segmentation"][letter].pictures, [made["segments"]], [made["segments_words"]])
-    _strip(layout["smoothing"][letter].pictures, [made["ownership"]], [""])
-    _strip(layout["sampling"][letter].pictures, made["masks"], [""] * len(made["masks"]), made["masks_words"])
+    components.strip(layout["segmentation"][letter].pictures, [made["segments"]], [made["segments_words"]])
+    components.strip(layout["smoothing"][letter].pictures, [made["ownership"]], [""])
+    components.strip(layout["sampling"][letter].pictures, made["masks"], [""] * len(made["masks"]), made["masks_words"])
     words, whole = [""] * len(made["perturbed"]), ""
     if saliency is not None:
         words = [f"{one:.1%}" for one in saliency.details["probabilities"][: len(words)].tolist()]
         whole = f"The whole picture: {float(saliency.details['whole'][0]):.1%}"
-    _strip(layout["fill"][letter].pictures, made["perturbed"], words, whole)
+    components.strip(layout["fill"][letter].pictures, made["perturbed"], words, whole)
     if saliency is not None:
         scores, shown = _answered(saliency.key, chosen, seed, frame, saliency)
         numbers = saliency.details["scores"]
         ends = f"from {number(float(numbers.min()))} to {number(float(numbers.max()))}"
-        _strip(layout["attribution"][letter].pictures, [scores], [ends])
+        components.strip(layout["attribution"][letter].pictures, [scores], [ends])
         made_of = f"{saliency.passes.forward} passes, {duration(saliency.seconds)}"
-        _strip(layout["map"][letter].pictures, [shown], [" ".join([made_of, *saliency.notes])])
+        components.strip(layout["map"][letter].pictures, [shown], [" ".join([made_of, *saliency.notes])])
         return
     job = standing.jobs.get(("map", card.name, variant.name))
     message = "waiting"
@@ -250,19 +249,8 @@ def _pictures(variant: Variant, standing: Standing, card: Card, frame: Pixels, s
         )
     partial = None if job is None else job.partial
     shown = "" if partial is None else photo_uri(drawing.map_picture(frame, partial.values, partial.signed))
-    _strip(layout["attribution"][letter].pictures, [""], [""], empty=message)
-    _strip(layout["map"][letter].pictures, [shown], [message if shown else ""], empty=message)
-
-
-def _strip(place: Any, uris: Sequence[str], words: Sequence[str], below: str = "", empty: str = "") -> None:
-    """Pictures in a row, each with words under it, and a line under all; `empty` stands where a picture is missing."""
-    figures = []
-    for uri, text in zip(uris, words, strict=True):
-        inside = (
-            f'<img src="{uri}" alt="{html.escape(text)}">' if uri else f'<div class="empty">{html.escape(empty)}</div>'
-        )
-        figures.append(f"<figure>{inside}<figcaption>{html.escape(text)}</figcaption></figure>")
-    place.html(f'<div class="strip">{"".join(figures)}</div><div class="strip-words">{html.escape(below)}</div>')
+    components.strip(layout["attribution"][letter].pictures, [""], [""], empty=message)
+    components.strip(layout["map"][letter].pictures, [shown], [message if shown else ""], empty=message)
 
 
 # -- which is better ---------------------------------------------------------------------------------------------------

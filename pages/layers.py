@@ -17,8 +17,7 @@ from xai_core.registry import DRAWERS, FAMILIES, METHODS, PRESETS, Parameters
 from xai_core.render import charts
 from xai_core.render.encoding import photo_uri
 from xai_core.render.numbers import duration, number
-from xai_core.render.pipeline import map_picture
-from xai_core.types import Imagined, Picture, Pixels, SaliencyMap, XaiError
+from xai_core.types import Imagined, Picture, SaliencyMap, XaiError
 
 DRAWER = "activation_maximisation"
 OBJECTIVES = {"class": "Class", "channel": "Channel", "layer": "Layer"}
@@ -168,13 +167,7 @@ def _map(card: Card, variant: Variant, standing: Standing) -> tuple[SaliencyMap 
     prediction = standing.outcome.predictions.get(card.name)
     if saliency is None or prediction is None:
         return None, ""
-    return saliency, _shown(saliency.key, prediction.frame, saliency)
-
-
-@st.cache_data(max_entries=512, show_spinner=False)
-def _shown(key: str, _frame: Pixels, _saliency: SaliencyMap) -> str:
-    """The map over its picture; made once for a map's key."""
-    return photo_uri(map_picture(_frame, _saliency.values, _saliency.signed))
+    return saliency, components.map_uri(saliency.key, prediction.frame, saliency)
 
 
 def _size(saliency: SaliencyMap) -> str:

@@ -241,6 +241,59 @@ class Imagined:
     profile: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the input frame: its upper left pixel, and its size in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """What becomes of a class when one region of the picture is changed, and when others of its size are.
+
+    `before` is the probability of the class for the whole picture, `after` that for the changed one, and `elsewhere`,
+    float32 (N,), those for the same change at N random places.
+    """
+
+    before: float
+    after: float
+    elsewhere: Floats
+    key: str
+    passes: Cost
+    seconds: float
+    profile: Mapping[str, Any]
+
+    @property
+    def above(self) -> float:
+        """The part of the random places after which the class is more probable than after the region, in [0, 1]."""
+        return float((self.elsewhere > np.float32(self.after)).mean())
+
+    @property
+    def below(self) -> float:
+        """The part of the random places after which the class is less probable than after the region, in [0, 1]."""
+        return float((self.elsewhere < np.float32(self.after)).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A network's layers that have weights, by their dotted paths, in blocks from the logits down to the picture."""
+
+    layers: tuple[tuple[str, ...], ...]
+    key: str
+    passes: Cost
+    seconds: float
+    profile: Mapping[str, Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A line behind a score: `y` float32 (N,) over `x` float32 (N,)."""

@@ -6,6 +6,7 @@ Their data goes as bytes of JSON: Streamlit would encode a dictionary twice, slo
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ import orjson
 import streamlit as st
 from PIL import Image
 
+from xai_core.render.encoding import photo_uri
 from xai_core.render.pipeline import map_picture
 from xai_core.types import Pixels, SaliencyMap
 
@@ -52,15 +54,45 @@ def map_png(key: str, _frame: Pixels, _saliency: SaliencyMap) -> bytes:
     return buffer.getvalue()
 
 
+@st.cache_data(max_entries=512, show_spinner=False)
+def map_uri(key: str, _frame: Pixels, _saliency: SaliencyMap) -> str:
+    """The map over its grey picture as a data URI; made once for a map's key."""
+    return photo_uri(map_picture(_frame, _saliency.values, _saliency.signed))
+
+
+def strip(
+    place: Any, uris: Sequence[str], words: Sequence[str], below: str = "", empty: str | Sequence[str] = ""
+) -> None:
+    """Pictures in a row, each with words under it, and a line under all.
+
+    `empty` stands where a picture is missing, the same words everywhere or one for each.
+    """
+    missing = [empty] * len(uris) if isinstance(empty, str) else empty
+    figures = []
+    for uri, text, message in zip(uris, words, missing, strict=True):
+        inside = f'<img src="{uri}" alt="{escape(text)}">' if uri else f'<div class="empty">{escape(message)}</div>'
+        figures.append(f'<figure>{inside}<figcaption title="{escape(text)}">{escape(text)}</figcaption></figure>')
+    row = f'<div class="strip" style="max-width: {max(27, 9 * len(figures))}rem">{"".join(figures)}</div>'
+    place.html(f'{row}<div class="strip-words">{escape(below)}</div>')
+
+
+BEFORE = {"gallery": ["radiogroup"], "stages": ["radiogroup"], "grid": ["tiles"], "inspect": ["tiles"]}
+"""Scripts and styles that several components share: they stand before a component's own."""
+
+
+def _texts(parts: Sequence[str], suffix: str) -> list[str]:
+    paths = [ASSETS / f"{part}.{suffix}" for part in parts]
+    return [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+
+
 @cache
 def _component(name: str) -> Any:
-    group = name in ("gallery", "stages")
-    scripts = ["radiogroup", name] if group else [name]
+    parts = [*BEFORE.get(name, []), name]
     return st.components.v2.component(
         f"saliency_{name}",
-        html=f'<div class="{name}"{" role=radiogroup" if group else ""}></div>',
-        css=(ASSETS / f"{name}.css").read_text(encoding="utf-8"),
-        js="".join((ASSETS / f"{one}.js").read_text(encoding="utf-8") for one in scripts),
+        html=f'<div class="{name}"{" role=radiogroup" if "radiogroup" in parts else ""}></div>',
+        css="\n".join(_texts(parts, "css")),
+        js="\n".join(_texts(parts, "js")),
     )
 
 
@@ -102,4 +134,22 @@ def large(src: str, alt: str, message: str = "") -> None:
 def grid(data: dict[str, Any], key: str) -> int | None:
     """The grid of maps; returns the index of a class that was clicked to be explained, once."""
     result = _component("grid")(data=orjson.dumps(data), key=key, on_target_change=lambda: None)
+    return None if result.target is None else int(result.target)
+
+
+def inspector(data: dict[str, Any], key: str, draw: Callable[[Sequence[int]], None]) -> int | None:
+    """One map beside its picture; returns the index of a class that was clicked to be explained, once.
+
+    `data` is the grid's with `size`, `region`, `action` and `hidden`, the colour of what is hidden. `draw` is called
+    with a region that was drawn, [top, left, height, width], before the page runs again.
+    """
+
+    def drawn() -> None:
+        region = (st.session_state.get(key) or {}).get("region")
+        if region is not None:
+            draw([int(one) for one in region])
+
+    result = _component("inspect")(
+        data=orjson.dumps(data), key=key, on_target_change=lambda: None, on_region_change=drawn
+    )
     return None if result.target is None else int(result.target)

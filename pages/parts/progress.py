@@ -32,9 +32,7 @@ def line(standing: Standing) -> None:
             engine.retry(session)
             st.rerun()
     else:
-        seconds = sum(one.seconds for one in standing.outcome.maps.values())
-        seconds += sum(one.seconds for one in standing.outcome.scores.values())
-        left.caption(f"Done: {total} passes, {duration(seconds)} of computing")
+        left.caption(f"Done: {total} passes, {duration(standing.seconds)} of computing")
         right.button("Stop", icon=":material/stop:", key="stop", width="stretch", disabled=True)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xai_core.engine.packing import Result, pack, unpack
-from xai_core.types import Cost, Curve, Imagined, Prediction, SaliencyMap, Score
+from xai_core.types import Blocks, Cost, Curve, Imagined, Prediction, Probed, SaliencyMap, Score
 
 PROFILE = {"device": "cpu", "threads": 1, "folded": True, "batch": 8}
 
@@ -60,6 +60,8 @@ def small_results() -> list[Result]:
         saliency_map(rows, rows / np.float32(7)),
         some_score({"morf": 0.5, "lerf": math.nan}, {"morf": curve}),
         Imagined(frame, curve, 2.5, None, "drawer", {"steps": 3}, None, 0, "a", (), "k" * 64, Cost(3, 3), 0.1, PROFILE),
+        Probed(0.5, 0.25, rows[0], "k" * 64, Cost(5, 0), 0.1, PROFILE),
+        Blocks((("head",), ("stage1.conv1", "stage1.bn1")), "k" * 64, Cost(), 0.1, PROFILE),
     ]
 
 

@@ -29,11 +29,13 @@ from ..scores.imputation import compile_solver
 from ..scores.ranking import is_flat
 from ..types import (
     Another,
+    Blocks,
     Cost,
     Curve,
     Floats,
     Imagined,
     Prediction,
+    Probed,
     Randomised,
     SaliencyMap,
     Score,
@@ -43,7 +45,8 @@ from ..types import (
 )
 from .cache import Cache
 from .packing import Result
-from .requests import Evaluate, Explain, GivenMap, Imagine, Input, Predict, Profile, Request
+from .probing import probe
+from .requests import Evaluate, Explain, GivenMap, Imagine, Input, Predict, Probe, Profile, Request, Survey
 from .run import EngineRun, Watch
 from .tuning import Batches
 
@@ -138,6 +141,10 @@ class Executor:
             return self._imagine(request, key, watch)
         if isinstance(request, Evaluate):
             return self._evaluate(request, key, watch)
+        if isinstance(request, Probe):
+            return self._probe(request, key, watch)
+        if isinstance(request, Survey):
+            return self._survey(request, key)
         raise TypeError(f"cannot compute a {type(request).__name__}")
 
     def classifier(self, name: str) -> Classifier:
@@ -274,6 +281,26 @@ class Executor:
             seconds=time.monotonic() - started,
             profile=self._profile_of(run),
         )
+
+    def _probe(self, request: Probe, key: str, watch: Watch) -> Probed:
+        started = time.monotonic()
+        target = self._checked_target(request.input, request.target)
+        run = self._run(request.input, target, request.seed, request.cost, watch)
+        before, after, elsewhere = probe(run, request)
+        return Probed(
+            before=before,
+            after=after,
+            elsewhere=frozen(elsewhere),
+            key=key,
+            passes=run.passes,
+            seconds=time.monotonic() - started,
+            profile=self._profile_of(run),
+        )
+
+    def _survey(self, request: Survey, key: str) -> Blocks:
+        started = time.monotonic()
+        blocks = self._classifier_for(request.input).blocks
+        return Blocks(blocks, key, Cost(), time.monotonic() - started, self.profile)
 
     def _checked_target(self, given: Input, target: int) -> int:
         classes = len(self.classifier(given.model).card.labels)

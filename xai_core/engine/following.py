@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,8 +14,10 @@ from .jobs import Engine, Job
 from .requests import Request
 
 Place = tuple[str, ...]
-"""("clean", model), ("prediction", model), ("map", model, variant), ("score", model, variant, score) or
-("rival", model, number, score)."""
+"""("clean", model), ("prediction", model), ("map", model, variant), ("score", model, variant, score), ("rival", model,
+number, score), or another."""
+More = Callable[[Mapping[str, int]], Mapping[Place, Request]]
+"""Further requests, once the explained class of every model is known."""
 
 
 @dataclass(eq=False)
@@ -46,19 +49,30 @@ class Standing:
         return sum(job.total if job.result is not None else job.done for job in jobs), sum(job.total for job in jobs)
 
     @property
+    def seconds(self) -> float:
+        """Seconds that all that is there took to compute."""
+        return sum(job.result.seconds for job in self.jobs.values() if job.result is not None)
+
+    @property
     def running(self) -> Job | None:
         """The job that is computed now, if it is one of these."""
         return next((job for job in self.jobs.values() if job.state == "running"), None)
 
 
 def follow(
-    comparison: Comparison, engine: Engine, session: str, patience: float = 0.3, background: bool = False
+    comparison: Comparison,
+    engine: Engine,
+    session: str,
+    patience: float = 0.3,
+    background: bool = False,
+    more: More | None = None,
 ) -> Standing:
     """Declares all that the comparison needs and tells how it stands.
 
     Predictions come first, because the default target is the top class; when they are not there yet, this waits for
     them up to `patience` seconds, so that the maps are asked for at once. Then come maps, then scores, cheap ones
-    first. `background` as in `Engine.want`. Raises `XaiError` when the comparison cannot be computed at all.
+    first, then `more`. `background` as in `Engine.want`. Raises `XaiError` when the comparison cannot be computed at
+    all.
     """
     until = time.monotonic() + patience
     clean: dict[str, Prediction] = {}
@@ -68,7 +82,7 @@ def follow(
                 known = engine.known(comparison.clean_prediction(card))
                 if known is not None:
                     clean[card.name] = cast(Prediction, known)
-        places = _places(comparison, clean)
+        places = _places(comparison, clean, more)
         refused = _refused(places)
         wanted = {place: request for place, request in places.items() if place not in refused}
         jobs = refused | dict(zip(wanted, engine.want(session, list(wanted.values()), background), strict=True))
@@ -89,7 +103,7 @@ def _refused(places: dict[Place, Request]) -> dict[Place, Job]:
         try:
             _ = request.digest
         except XaiError as error:
-            if place[0] not in ("map", "score", "rival"):
+            if place[0] in ("clean", "prediction"):
                 raise
             refused[place] = Job(request, "failed", error=str(error))
     return refused
@@ -100,7 +114,7 @@ def _target(comparison: Comparison, card: Card, clean: dict[str, Prediction]) ->
     return clean[card.name].top if chosen is None and card.name in clean else chosen
 
 
-def _places(comparison: Comparison, clean: dict[str, Prediction]) -> dict[Place, Request]:
+def _places(comparison: Comparison, clean: dict[str, Prediction], more: More | None) -> dict[Place, Request]:
     """Every request in the order of its importance."""
     places: dict[Place, Request] = {}
     for card in comparison.cards:
@@ -125,6 +139,9 @@ def _places(comparison: Comparison, clean: dict[str, Prediction]) -> dict[Place,
         for number in range(comparison.rivals if target is not None else 0):
             for name, request in comparison.rival_evaluations(card, number, cast(int, target)).items():
                 places["rival", card.name, str(number), name] = request
+    known = {name: target for name, target in targets.items() if target is not None}
+    if more is not None and len(known) == len(targets):
+        places.update(more(known))
     return places
 
 

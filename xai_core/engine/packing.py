@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Cost, Curve, Imagined, Prediction, SaliencyMap, Score, frozen
+from ..types import Blocks, Cost, Curve, Imagined, Prediction, Probed, SaliencyMap, Score, frozen
 
-Result = Prediction | SaliencyMap | Score | Imagined
+Result = Prediction | SaliencyMap | Score | Imagined | Probed | Blocks
 
-_TYPES: dict[str, Any] = {kind.__name__: kind for kind in (Prediction, SaliencyMap, Score, Imagined)}
+_TYPES: dict[str, Any] = {kind.__name__: kind for kind in (Prediction, SaliencyMap, Score, Imagined, Probed, Blocks)}
 _DIGEST = hashlib.sha256().digest_size
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -30,6 +30,7 @@ from ..types import (
     Picture,
     Pixels,
     Randomised,
+    Region,
     XaiError,
     array_digest,
     digest_of,
@@ -250,6 +251,72 @@ def imagine(card: Card, drawer: str, parameters: Parameters, target: int | None,
     grey = Picture(np.full((*card.preprocess.size, 3), 128, dtype=np.uint8), name="grey")
     given = Input(grey.digest, card.name, card.digest(weights.digest(card)), grey.pixels, (), seed)
     return Imagine(given, drawer, parameters, target, seed)
+
+
+Action = Literal["hide", "blur", "keep"]
+"""What is done to a region: it shows the mean colour, which the model gets as 0, or is blurred, or all but it shows the
+mean colour."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe(Request):
+    """What becomes of a class when a region of the picture is changed; gives a `Probed`.
+
+    `places` random regions of the same size are changed in the same way, or all others where there are fewer.
+    """
+
+    input: Input
+    target: int
+    region: Region
+    action: Action = "hide"
+    places: int = 50
+    seed: int = 0
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {
+            "kind": "probe",
+            "version": 1,
+            **self.input.description,
+            "target": self.target,
+            "region": asdict(self.region),
+            "action": self.action,
+            "places": self.places,
+            "seed": self.seed,
+        }
+
+    @property
+    def others(self) -> int:
+        """How many other places there are for a region of this size."""
+        height, width = self.input.frame.shape[:2]
+        return int((height - self.region.height + 1) * (width - self.region.width + 1)) - 1
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(2 + min(self.places, max(self.others, 0)), 0)
+
+    @property
+    def title(self) -> str:
+        return "region"
+
+
+@dataclass(frozen=True, eq=False)
+class Survey(Request):
+    """Which layers a network has; gives its `Blocks`. Nothing of the input counts but the model."""
+
+    input: Input
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"kind": "blocks", "version": 1, "card": self.input.card}
+
+    @property
+    def cost(self) -> Cost:
+        return Cost()
+
+    @property
+    def title(self) -> str:
+        return "layers of the network"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..engine.comparison import Outcome
 from ..registry import METHODS
-from ..types import Curve
+from ..types import Curve, Probed
 
 CATEGORICAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7b61c9")
 """Colours for at most eight categories, after Okabe and Ito: safe for colour-blind eyes."""
@@ -77,6 +77,35 @@ def removal_curves(outcome: Outcome, score_name: str, titles: Mapping[str, str] 
         legend={"orientation": "h", "y": -0.28, "x": 0},
         hovermode="closest",
     )
+    return figure
+
+
+def probe_chart(found: Probed, region: str) -> Any:
+    """How probable the class is after the change at random places, in bins, and after that of the `region`."""
+    from plotly import graph_objects
+
+    top = max(found.before, found.after, float(found.elsewhere.max()), 0.01) * 1.02
+    figure = graph_objects.Figure()
+    figure.add_histogram(
+        x=found.elsewhere.tolist(),
+        xbins={"start": 0, "end": top, "size": top / 40},
+        marker={"color": BASELINE_COLOUR},
+        hovertemplate="%{x}: %{y} random places<extra></extra>",
+    )
+    lines = (
+        (found.after, region, CATEGORICAL[1], "solid", 1.0),
+        (found.before, "whole picture", CATEGORICAL[0], "dot", 0.82),
+    )
+    for value, words, colour, dash, height in lines:
+        left = value > top / 2
+        figure.add_vline(
+            x=value,
+            line={"color": colour, "width": 2, "dash": dash},
+            annotation={"text": words, "xanchor": "right" if left else "left", "y": height},
+        )
+    figure.update_xaxes(title_text="probability of the class", tickformat=".0%", range=[0, top])
+    figure.update_yaxes(title_text="random places", rangemode="tozero")
+    figure.update_layout(height=190, margin={"l": 50, "r": 10, "t": 24, "b": 40}, showlegend=False, bargap=0.05)
     return figure
 
 

@@ -102,21 +102,27 @@ def _predictions(standing: Standing, card: Card) -> list[dict[str, Any]]:
 
 
 def _cell(standing: Standing, card: Card, variant: Variant, look: Look) -> dict[str, Any]:
-    job = standing.jobs.get(("map", card.name, variant.name))
-    cell: dict[str, Any] = {"name": variant.name, "title": variant.title, "state": "waiting", "map": None, "notes": []}
+    cell = map_cell(variant.name, variant.title, standing.jobs.get(("map", card.name, variant.name)), look)
+    saliency = standing.outcome.maps.get((card.name, variant.name))
+    agreement = _agreement(standing, card, variant, saliency) if saliency is not None else ""
+    if agreement:
+        cell["notes"].insert(0, agreement)
+    return cell
+
+
+def map_cell(name: str, title: str, job: Job | None, look: Look) -> dict[str, Any]:
+    """A cell of the grid for one map: how far its job is, the map or the part of it that is there, and its facts."""
+    cell: dict[str, Any] = {"name": name, "title": title, "state": "waiting", "map": None, "notes": []}
     cell["message"] = "waiting"
     if job is None:
         return cell
     cell["state"] = job.state
     cell.update(_progress(job))
-    saliency = standing.outcome.maps.get((card.name, variant.name))
-    if saliency is not None:
+    saliency = job.result
+    if isinstance(saliency, SaliencyMap):
         cell["map"] = _map(saliency.key, saliency.values, saliency.signed, look)
         cell["notes"] = list(saliency.notes)
         cell["caption"] = _caption(saliency)
-        agreement = _agreement(standing, card, variant, saliency)
-        if agreement:
-            cell["notes"].insert(0, agreement)
     elif job.partial is not None:
         partial = job.partial
         cell["map"] = _map(array_digest(partial.values), partial.values, partial.signed, look)

@@ -26,6 +26,11 @@ def number(value: float) -> str:
     return f"−{text}" if value < 0 else text
 
 
+def percent(value: float) -> str:
+    """A probability as "39 %", or "3.9 %" below ten."""
+    return f"{100 * value:.{1 if value < 0.0995 else 0}f} %"
+
+
 def directed(value: Value) -> str:
     """A score's title with the arrow for which way is better."""
     return f"{value.title} {ARROWS[value.better]}"
