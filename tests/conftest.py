@@ -18,6 +18,7 @@ hypothesis.settings.register_profile("quick", deadline=None)
 hypothesis.settings.load_profile("quick")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side a file's tests stay together; those that start a browser or Ray share one process."""
     for item in items:
