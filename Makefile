@@ -16,7 +16,7 @@ run: setup .venv/.compiled  ## start the dashboard
 	.venv/bin/streamlit run app.py --server.port $(PORT)
 
 test: setup-dev browser check .venv/.compiled  ## everything that is quick to check
-	.venv/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadgroup $(TESTS)
+	.venv/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slow: setup-dev browser .venv/.compiled  ## real networks on real pictures, faults, load
 	.venv/bin/python -m pytest -m slow $(TESTS)

@@ -18,13 +18,17 @@ hypothesis.settings.register_profile("quick", deadline=None)
 hypothesis.settings.load_profile("quick")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Side by side a file's tests stay together; those that start a browser or Ray share one process."""
-    for item in items:
-        file = item.path.relative_to(ROOT).as_posix()
-        heavy = file.startswith("tests/browser/") or file == "tests/engine/test_ray.py"
-        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else file))
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "heavy" if "tests/browser/" in file or "test_ray" in file else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
