@@ -18,19 +18,6 @@ hypothesis.settings.register_profile("quick", deadline=None)
 hypothesis.settings.load_profile("quick")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Side by side a file's tests stay together; those that start a browser or Ray share one process."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class ByFile(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::", 1)[0]
-            return "heavy" if "tests/browser/" in file or "test_ray" in file else file
-
-    return ByFile(config, log)
-
-
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty `XAI_DATA` and torch cache, one thread, and none of the machine's own settings."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from .conftest import Dashboard
+
+pytestmark = pytest.mark.browser
 
 
 def test_the_methods_page_has_the_apps_navigation_and_style_at_its_own_address(
