@@ -28,7 +28,8 @@ def main() -> None:
     st.title("Methods")
     st.caption(
         "Every method with its idea, its formula and what it costs. The maps are those of the quick preset, computed "
-        "here and now; a method is one file in `xai_core/explainers`."
+        "here and now; a method is one file in `xai_core/explainers`. There is no pair of method and built-in network "
+        "that cannot run."
     )
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     families = left.pills(
