@@ -112,6 +112,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters], int]:
         key="preset",
         width="stretch",
     )
+    st.session_state.setdefault("scores", list(DEFAULT_SCORES))  # which the groups below set, too
     st.pills(
         "More scores",
         list(SCORE_FAMILIES),
@@ -129,7 +130,6 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters], int]:
         score_names = st.multiselect(
             "Scores",
             list(SCORES.entries()),
-            default=list(DEFAULT_SCORES),
             format_func=lambda name: SCORES[name].title,
             placeholder="No scores",
             key="scores",
@@ -274,7 +274,10 @@ def _table(standing: Standing) -> None:
     with right.popover("What they mean", icon=":material/info:", width="stretch"):
         for name in comparison.scores:
             _score_card(SCORES[name])
-    st.caption("Dark is best in a column. Grey numbers do not beat the best of the three maps that explain nothing.")
+    st.caption(
+        "The stronger the colour, the better in its column. Grey numbers do not beat the best of the three maps that "
+        "explain nothing."
+    )
     for card in comparison.cards:
         if len(comparison.cards) > 1:
             st.markdown(f"**{card.title}**")

@@ -54,7 +54,7 @@ def test_the_best_of_two_is_darkest_and_the_other_has_no_colour() -> None:
 
 def test_what_does_not_beat_the_baselines_is_grey_and_says_so() -> None:
     html = score_table(standing("sobel", scores=("road",)), MODELS["tiny"])
-    assert 'class="unbeaten"' in html and "not better than the best baseline" in html
+    assert 'class="below"' in html and "not better than the best baseline" in html
 
 
 def test_among_random_maps_every_value_says_how_many_it_beats() -> None:
@@ -68,6 +68,25 @@ def test_among_random_maps_every_value_says_how_many_it_beats() -> None:
     assert found.outcome.wins("tiny", "gradcam", "road", "combined") == (sum(own > one for one in values), 3)
     assert found.outcome.wins("tiny", "gradcam", "road", "morf") is not None
     assert standing("gradcam").outcome.wins("tiny", "gradcam", "road", "combined") is None
+
+
+def test_scores_of_a_family_stand_together_under_its_name() -> None:
+    names = ("gini", "road", "entropy", "occlusion")
+    html = score_table(standing("gradcam", scores=names), MODELS["tiny"])
+    groups = re.findall(r'colspan="(\d+)" class="group">([^<]*)<', html)
+    assert [title for _, title in groups] == [SCORE_FAMILIES["faithfulness"], SCORE_FAMILIES["information"]]
+    heads = re.findall(r'<th title="[^"]*">([^<]*) <i>', html)
+    place = 0
+    for count, title in groups:
+        values = {
+            value.title
+            for spec in SCORES
+            if SCORE_FAMILIES[spec.family] == title and spec.name in names
+            for value in spec.values.values()
+        }
+        assert set(heads[place : place + int(count)]) == values
+        place += int(count)
+    assert place == len(heads)
 
 
 def test_without_scores_there_is_no_table() -> None:

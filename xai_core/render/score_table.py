@@ -19,10 +19,11 @@ STRONGEST = 0.38
 def score_table(standing: Standing, card: Card) -> str:
     """The table of one model as HTML; an empty text where no score was asked for.
 
-    The best of a score is darkest, the worst has no colour. A value that does not beat every baseline's is grey. Where
+    Scores of a family stand together. The best of a score has the strongest colour, the worst has none. A value that does not beat every baseline's is grey. Where
     random maps were asked for, every value says how many of them it beats.
     """
-    lines = score_lines(standing, card)
+    families = list(SCORE_FAMILIES)
+    lines = sorted(score_lines(standing, card), key=lambda line: families.index(_group(line)))
     if not lines:
         return ""
     comparison = standing.outcome.comparison
@@ -78,6 +79,6 @@ def _cell(line: dict[str, Any], place: int, wins: str) -> str:
     baselines = [sign * one["value"] for one in line["baselines"] if one["value"] is not None]
     beaten = not baselines or own > max(baselines)
     words = "" if beaten else f"not better than the best baseline ({number(sign * max(baselines))})"
-    kind = "" if beaten else "unbeaten"
+    kind = "" if beaten else "below"
     style = f"background: rgb(0 114 178 / {strength:.2f})"
     return f'<td class="{kind}" title="{words}" style="{style}">{escape(value["text"])}{wins}</td>'
