@@ -19,8 +19,9 @@ STRONGEST = 0.38
 def score_table(standing: Standing, card: Card) -> str:
     """The table of one model as HTML; an empty text where no score was asked for.
 
-    Scores of a family stand together. The best of a score has the strongest colour, the worst has none. A value that does not beat every baseline's is grey. Where
-    random maps were asked for, every value says how many of them it beats.
+    Scores of a family stand together. The best of a score has the strongest colour, the worst has none. A value
+    that does not beat every baseline's is grey. Where random maps were asked for, every value says how many of
+    them it beats.
     """
     families = list(SCORE_FAMILIES)
     lines = sorted(score_lines(standing, card), key=lambda line: families.index(_group(line)))
