@@ -316,7 +316,21 @@ def test_a_parameter_that_it_does_not_have_or_that_does_not_fit_is_refused_in_on
         assert is_sentence(str(error.value)), str(error.value)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if SCORES[name].extra_maps])
+OF_OTHERS = "agreement"
+"""Makes maps by other methods than the one that made the map."""
+
+
+def test_a_map_that_was_brought_along_is_compared_with_other_methods(
+    picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = GivenMap(seen_by_tiny(picture), frozen(a_map()), 2)
+    asked = evaluate(given, OF_OTHERS, cheap(SCORES[OF_OTHERS]), MODELS["tiny"], None, picture)
+    found = computed(fresh_executor(monkeypatch), asked)
+    check_score(found, OF_OTHERS)
+    assert all(math.isfinite(value) for value in found.values.values())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if SCORES[name].extra_maps and name != OF_OTHERS])
 def test_a_score_of_several_maps_is_undefined_for_one_that_was_brought_along(
     name: str, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

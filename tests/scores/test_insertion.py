@@ -9,8 +9,10 @@ import pytest
 import torch
 from sklearn.metrics import auc
 from torch import nn
+from torchcam.metrics import DeletionInsertionMetric
 
 from tests import networks, toys
+from xai_core.bench.libraries import GivenCam
 from xai_core.scores.insertion import Deletion, Insertion, Removal, area_under, counts_along, substrate
 from xai_core.types import Cost, Floats, Measured, Pixels
 
@@ -148,3 +150,20 @@ def test_the_batch_size_changes_nothing(batch: int) -> None:
         measured(Insertion(steps=9), tiny(), toys.frame(32), noise(), batch=size).values["auc"] for size in (8, batch)
     )
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_both_areas_are_torchcams(seed: int) -> None:
+    network = tiny().eval()
+    frame = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    saliency = noise(seed)
+    run = toys.run(toys.classifier(network, size=32, classes=2), frame, target=1)
+    metric = DeletionInsertionMetric(GivenCam(network, saliency), lambda logits: logits.softmax(1), steps=16)
+    metric.update(run.x, 1)
+    theirs = metric.summary()
+    assert theirs["deletion_auc"] == pytest.approx(
+        measured(Deletion(steps=16), network, frame, saliency).values["auc"], abs=1e-5
+    )
+    assert theirs["insertion_auc"] == pytest.approx(
+        measured(Insertion(steps=16, start="mean"), network, frame, saliency).values["auc"], abs=1e-5
+    )

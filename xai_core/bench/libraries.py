@@ -176,6 +176,19 @@ class Libraries:
         targets: Any = [ClassifierOutputSoftmaxTarget(self.target)]
         return [ROADCombined(percentiles=PERCENTILES)(self.x, one[None], targets, self.network) for one in maps]
 
+    def insertion_deletion(self, maps: list[Floats]) -> Any:
+        """The areas under both curves of every map, from and to the mean colour, by torchcam."""
+        from torchcam.metrics import DeletionInsertionMetric
+
+        found = []
+        for one in maps:
+            metric = DeletionInsertionMetric(
+                GivenCam(self.network, one), lambda logits: logits.softmax(1), steps=224, batch_size=32
+            )
+            metric.update(self.x, self.target)
+            found.append(metric.summary())
+        return found
+
     def mutual_information(self, maps: list[Floats]) -> Any:
         """Between the grey picture and every map, by scikit-learn's estimate from nearest neighbours."""
         from sklearn.feature_selection import mutual_info_regression
@@ -190,3 +203,20 @@ class Libraries:
         imputer = NoisyLinearImputer(noise=0)
         picture = torch.as_tensor(self.frame).movedim(-1, 0).float() / 255
         return [imputer(picture, torch.as_tensor(~mask).float()) for mask in masks]
+
+
+class GivenCam:
+    """What torchcam takes for an explainer of `network`, with a map float32 (H, W) that is there already."""
+
+    def __init__(self, network: torch.nn.Module, saliency: Floats):
+        self.model = network
+        self.saliency = torch.from_numpy(np.array(saliency))[None]
+
+    def __call__(self, *_: Any, **__: Any) -> list[torch.Tensor]:
+        return [self.saliency]
+
+    def fuse_cams(self, cams: list[torch.Tensor]) -> torch.Tensor:
+        return cams[0]
+
+    def _hooks_off(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
