@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.parts import backend, background, components, forms, picture, progress, taken
+from pages.parts import agreement, backend, background, components, forms, picture, progress, taken
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
@@ -305,10 +305,11 @@ def _curves(outcome: Outcome) -> None:
 
 
 def _after(standing: Standing, look: Look) -> None:
-    """What is shown when all is there: the table of scores, curves and downloads."""
+    """What is shown when all is there: the table of scores, curves, agreement and downloads."""
     outcome = standing.outcome
     _table(standing)
     _curves(outcome)
+    agreement.show(outcome)
     if not outcome.maps:
         return
     st.subheader("Take it with you")

@@ -57,6 +57,16 @@ def test_the_page_computes_its_default_view(page: AppTest) -> None:
     assert "Done: " in texts(page)
 
 
+def test_two_maps_are_compared_with_each_other_and_one_with_none(page: AppTest) -> None:
+    page.session_state["methods"] = ["gradcam", "gradient", "constant"]
+    page.run()
+    assert "Agreement between methods" in texts(page)
+    assert "Mean disagreement" in texts(page)
+    page.multiselect(key="methods").set_value(["gradcam"]).run()
+    assert "Agreement between methods" not in texts(page)
+    assert not page.exception
+
+
 def test_every_parameter_of_every_method_and_score_has_a_widget(page: AppTest) -> None:
     page.session_state["methods"] = list(METHODS.entries())
     page.session_state["scores"] = list(SCORES.entries())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ..engine.comparison import Outcome
 from ..registry import METHODS
@@ -77,6 +80,36 @@ def removal_curves(outcome: Outcome, score_name: str, titles: Mapping[str, str] 
         legend={"orientation": "h", "y": -0.28, "x": 0},
         hovermode="closest",
     )
+    return figure
+
+
+def agreement_matrix(titles: Sequence[str], correlations: npt.NDArray[np.floating]) -> Any:
+    """Rank correlations (M, M) of M maps as coloured squares with their numbers; blue is alike, red is opposite."""
+    from plotly import graph_objects
+
+    wide = len(titles) <= 12
+    texts = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in correlations]
+    figure = graph_objects.Figure()
+    figure.add_heatmap(
+        z=correlations.tolist(),
+        x=list(range(len(titles))),
+        y=list(range(len(titles))),
+        text=texts,
+        texttemplate="%{text}" if wide else None,
+        customdata=[[f"{row}, {column}" for column in titles] for row in titles],
+        hovertemplate="%{customdata}: %{text}<extra></extra>",
+        colorscale="RdBu",
+        zmin=-1,
+        zmax=1,
+        xgap=2,
+        ygap=2,
+        showscale=not wide,
+        colorbar={"thickness": 10, "outlinewidth": 0},
+    )
+    ticks = {"tickvals": list(range(len(titles))), "ticktext": list(titles), "showgrid": False, "zeroline": False}
+    figure.update_xaxes(**ticks, tickangle=0 if len(titles) <= 5 else -40)
+    figure.update_yaxes(**ticks, autorange="reversed")
+    figure.update_layout(height=130 + 26 * max(len(titles), 7), margin={"l": 10, "r": 10, "t": 8, "b": 10})
     return figure
 
 
