@@ -12,7 +12,7 @@ from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import DEFAULT_METHODS, DEFAULT_SCORES, Comparison, Outcome, Variant
 from xai_core.engine.following import Standing, follow
-from xai_core.registry import FAMILIES, METHODS, MODELS, PRESETS, SCORE_FAMILIES, SCORES, Parameters, Spec
+from xai_core.registry import FAMILIES, METHODS, MODELS, SCORE_FAMILIES, SCORES, Parameters, Spec
 from xai_core.render import charts, export
 from xai_core.render.colours import DIVERGING, MODES, SEQUENTIAL
 from xai_core.render.figure import figure_png
@@ -23,7 +23,6 @@ from xai_core.types import Picture, XaiError
 
 RIVALS = 10
 """Random maps among which a score tells where a map stands."""
-PRESET_WORDS = {"quick": "Quick", "balanced": "Balanced", "paper": "Paper"}
 
 
 def main() -> None:
@@ -102,16 +101,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters], int]:
         placeholder="Choose methods",
         key="methods",
     )
-    preset = st.segmented_control(
-        "Effort",
-        PRESETS,
-        default=backend.DEFAULT_PRESET,
-        required=True,
-        format_func=PRESET_WORDS.get,
-        help="How many samples the sampled methods take: quick ones for a look, or the numbers of the literature.",
-        key="preset",
-        width="stretch",
-    )
+    preset = forms.effort("preset")
     st.session_state.setdefault("scores", list(DEFAULT_SCORES))  # which the groups below set, too
     st.pills(
         "More scores",
@@ -126,7 +116,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters], int]:
     variants: list[Variant] = []
     with st.expander("Parameters", icon=":material/tune:"):
         for name in names:
-            variants += _variants_of(name, str(preset))
+            variants += _variants_of(name, preset)
         score_names = st.multiselect(
             "Scores",
             list(SCORES.entries()),
@@ -134,7 +124,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters], int]:
             placeholder="No scores",
             key="scores",
         )
-        scores = {name: _score_parameters(name, str(preset)) for name in score_names}
+        scores = {name: _score_parameters(name, preset) for name in score_names}
     rivals = st.toggle(
         f"Among {RIVALS} random maps",
         help=f"Scores {RIVALS} random maps too, and says how many of them each map beats. It takes {RIVALS} times as "

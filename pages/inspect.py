@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.parts import backend, components, forms, picture, progress
+from pages.parts import backend, components, forms, live, picture, progress
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Place, Standing, follow
 from xai_core.engine.requests import Action, Evaluate, Explain, Probe, Request, Survey
-from xai_core.registry import METHODS, PRESETS, SCORES, Option, Parameters, Spec
+from xai_core.registry import METHODS, SCORES, Option, Parameters, Spec
 from xai_core.render import charts
 from xai_core.render.encoding import photo_uri
 from xai_core.render.grid import Look, grid, map_cell
@@ -85,16 +85,7 @@ def main() -> None:
         st.info("Choose a picture and a model on the left to begin.", icon=":material/image:")
         backend.engine().want(backend.session(), [])
         return
-    asking = bool(st.session_state.get("inspect.asking", True))
-
-    def bench() -> None:
-        pending = _bench(wish)
-        if pending != asking:
-            st.session_state["inspect.asking"] = pending
-            st.rerun()  # which starts or ends the asking
-
-    pause = backend.pace().pause(backend.session()) if asking else None
-    st.fragment(bench, run_every=pause, key="inspect_live")()
+    live.while_pending(lambda: _bench(wish), "inspect")
 
 
 def _wish(chosen: Picture, card: Card) -> Wish:
@@ -106,17 +97,8 @@ def _wish(chosen: Picture, card: Card) -> Wish:
         key="inspect.method",
     )
     spec = METHODS[str(method)]
-    preset = st.segmented_control(
-        "Effort",
-        PRESETS,
-        default=backend.DEFAULT_PRESET,
-        required=True,
-        format_func=str.capitalize,
-        help="How many samples the sampled methods take: quick ones for a look, or the numbers of the literature.",
-        key="inspect.preset",
-        width="stretch",
-    )
-    parameters = _parameters(spec, str(preset), card)
+    preset = forms.effort("inspect.preset")
+    parameters = _parameters(spec, preset, card)
     target = forms.class_choice(
         "Explained class", card.labels, "The model's top class", "Type to search.", key="inspect.target"
     )
@@ -125,7 +107,7 @@ def _wish(chosen: Picture, card: Card) -> Wish:
         help_ = "Why the one class and not the other: the difference of the two logits is explained."
         against = forms.class_choice("and not", card.labels, "No class in particular", help_, key="inspect.against")
     seed = int(st.number_input("Seed", 0, 2**31, 0, key="inspect.seed", help="Everything random follows from it."))
-    return Wish(chosen, card, parameters, spec, str(preset), target, against, seed)
+    return Wish(chosen, card, parameters, spec, preset, target, against, seed)
 
 
 def _parameters(spec: Spec, preset: str, card: Card) -> Parameters:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from pages.parts import backend, components, forms, picture, progress
+from pages.parts import backend, components, forms, live, picture, progress
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Standing, follow
@@ -68,16 +68,7 @@ def main() -> None:
         st.info("Choose a picture and a model on the left to begin.", icon=":material/image:")
         backend.engine().want(backend.session(), [])
         return
-    asking = bool(st.session_state.get("lab.asking", True))
-
-    def bench() -> None:
-        pending = _bench(chosen, card, target, seed)
-        if pending != asking:
-            st.session_state["lab.asking"] = pending
-            st.rerun()  # which starts or ends the asking
-
-    pause = backend.pace().pause(backend.session()) if asking else None
-    st.fragment(bench, run_every=pause, key="lab_live")()
+    live.while_pending(lambda: _bench(chosen, card, target, seed), "lab")
 
 
 def _bench(chosen: Picture, card: Card, target: int | None, seed: int) -> bool:

@@ -13,7 +13,7 @@ from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Standing, follow
 from xai_core.engine.jobs import Job
 from xai_core.engine.requests import Imagine, imagine
-from xai_core.registry import DRAWERS, FAMILIES, METHODS, PRESETS, Parameters
+from xai_core.registry import DRAWERS, FAMILIES, METHODS, Parameters
 from xai_core.render import charts
 from xai_core.render.encoding import photo_uri
 from xai_core.render.numbers import duration, number
@@ -77,18 +77,9 @@ def _method() -> str:
 def _drawing() -> Parameters:
     """How pictures are drawn; what is drawn is chosen beside the picture."""
     with st.expander("Drawing", icon=":material/brush:"):
-        preset = st.segmented_control(
-            "Effort",
-            PRESETS,
-            default=backend.DEFAULT_PRESET,
-            required=True,
-            format_func=str.capitalize,
-            help="How many steps are taken.",
-            key="layers_preset",
-            width="stretch",
-        )
+        preset = forms.effort("layers_preset", "How many steps are taken.")
         skip = frozenset({"objective", "layer", "channel"})
-        return forms.parameters(DRAWERS[DRAWER], str(preset), skip, kind="drawing.")
+        return forms.parameters(DRAWERS[DRAWER], preset, skip, kind="drawing.")
 
 
 def _comparison(chosen: Picture, card: Card, method: str, target: int | None) -> Comparison:

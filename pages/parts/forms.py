@@ -13,8 +13,10 @@ from pages.parts import backend
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.corruptions.chain import Step, step
-from xai_core.registry import CORRUPTIONS, MODELS, Option, Parameters, Spec
+from xai_core.registry import CORRUPTIONS, MODELS, PRESETS, Option, Parameters, Spec
 from xai_core.types import XaiError
+
+SAMPLES = "How many samples the sampled methods take: quick ones for a look, or the numbers of the literature."
 
 
 def parameters(
@@ -49,6 +51,21 @@ def parameters(
     except XaiError as error:
         st.error(str(error), icon=":material/error:")
         return start
+
+
+def effort(key: str, words: str = SAMPLES) -> str:
+    """The chosen preset: how much work the methods take upon them."""
+    chosen = st.segmented_control(
+        "Effort",
+        PRESETS,
+        default=backend.DEFAULT_PRESET,
+        required=True,
+        format_func=str.capitalize,
+        help=words,
+        key=key,
+        width="stretch",
+    )
+    return str(chosen)
 
 
 def widget(option: Option, value: Any, key: str, disabled: bool = False) -> Any:
