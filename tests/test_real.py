@@ -196,7 +196,7 @@ def test_grad_cam_is_better_than_random_maps_on_most_pictures(shared: Path, monk
     gradcam = Variant("gradcam", METHODS["gradcam"].make())
     better = {"road": 0, "deletion": 0}
     for path in sorted((shared / "data" / "labelled16").glob("*.jpg")):
-        comparison = Comparison(xc.open_picture(path), [card], [gradcam], scores=scores_for(list(better), "quick"))
+        comparison = Comparison(xc.open_picture(path), [card], [gradcam], scores=scores_for(list(better), "balanced"))
         target = cast(Prediction, executor.compute(comparison.clean_prediction(card))).top
         for name, part, sign in (("road", "combined", 1), ("deletion", "auc", -1)):
             rivals = [comparison.rival_evaluations(card, number, target)[name] for number in range(10)]

@@ -72,16 +72,16 @@ def test_what_is_deleted_is_the_nominal_fraction_whatever_the_ties(share: float)
 
 def test_more_steps_come_closer_to_one_pixel_at_a_time() -> None:
     network, frame, saliency = tiny(), toys.frame(32), noise()
-    exact = measured(Deletion(steps=1000), network, frame, saliency, batch=128).values["auc"]
+    exact = measured(Deletion(steps=1000, fill="mean"), network, frame, saliency, batch=128).values["auc"]
     errors = [
-        abs(measured(Deletion(steps=steps), network, frame, saliency, batch=128).values["auc"] - exact)
+        abs(measured(Deletion(steps=steps, fill="mean"), network, frame, saliency, batch=128).values["auc"] - exact)
         for steps in (4, 128)
     ]
     assert errors[1] < errors[0] / 4
     assert errors[1] < 1e-3
 
 
-@pytest.mark.parametrize("fill", ["blur", "mean", "black", "grey"])
+@pytest.mark.parametrize("fill", ["blur", "wide_blur", "mean", "black", "grey"])
 def test_inserting_a_map_is_deleting_its_reverse_backwards(fill: Any) -> None:
     inserted = measured(Insertion(steps=8, start=fill), tiny(), toys.frame(32), noise())
     deleted = measured(Deletion(steps=8, fill=fill), tiny(), toys.frame(32), -noise())
@@ -89,7 +89,7 @@ def test_inserting_a_map_is_deleting_its_reverse_backwards(fill: Any) -> None:
     assert inserted.values["auc"] == pytest.approx(deleted.values["auc"], rel=1e-5)
 
 
-@pytest.mark.parametrize("fill", ["blur", "mean", "black", "grey"])
+@pytest.mark.parametrize("fill", ["blur", "wide_blur", "mean", "black", "grey"])
 def test_the_ends_are_the_picture_and_the_fill(fill: Any) -> None:
     network, frame = tiny(), toys.frame(32)
     run = toys.run(toys.classifier(network), frame)
@@ -119,7 +119,9 @@ def test_it_is_rises_loop_on_a_map_without_ties() -> None:
         scores.append(float(network(now).softmax(1)[0, 2]))
         now.view(1, 3, -1)[..., order[step * 64 : (step + 1) * 64]] = 0
     expected = (sum(scores) - (scores[0] + scores[-1]) / 2) / 16
-    assert measured(Deletion(steps=16), network, frame, saliency, target=2).values["auc"] == pytest.approx(expected)
+    assert measured(Deletion(steps=16, fill="mean"), network, frame, saliency, target=2).values["auc"] == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize(("steps", "total"), [(7, 1024), (3, 10), (20, 10)])
@@ -162,7 +164,7 @@ def test_both_areas_are_torchcams(seed: int) -> None:
     metric.update(run.x, 1)
     theirs = metric.summary()
     assert theirs["deletion_auc"] == pytest.approx(
-        measured(Deletion(steps=16), network, frame, saliency).values["auc"], abs=1e-5
+        measured(Deletion(steps=16, fill="mean"), network, frame, saliency).values["auc"], abs=1e-5
     )
     assert theirs["insertion_auc"] == pytest.approx(
         measured(Insertion(steps=16, start="mean"), network, frame, saliency).values["auc"], abs=1e-5

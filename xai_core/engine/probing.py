@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..scores.insertion import substrate
 from ..seeds import generator
 from ..types import Floats, Region, Run, XaiError
-from .requests import Action, Probe
-
-BLUR = 10
-"""Sigma of the blur, in pixels."""
+from .requests import Probe
 
 
 def checked(probe: Probe) -> None:
@@ -39,7 +37,7 @@ def probe(run: Run, request: Probe) -> tuple[float, float, Floats]:
     """The probability of the target before and after the change, and float32 (N,) after it at the other places."""
     checked(request)
     regions = [request.region, *other_places(request)]
-    x, instead = run.x, _instead(run, request.action)
+    x, instead = run.x, substrate(run, "wide_blur" if request.action == "blur" else "mean")
 
     def changed(start: int, stop: int) -> Any:
         keep = request.action == "keep"
@@ -56,12 +54,3 @@ def probe(run: Run, request: Probe) -> tuple[float, float, Floats]:
     for rows, probabilities in run.probabilities(len(found), changed):
         found[rows] = probabilities.float().cpu().numpy()
     return float(found[0]), float(found[1]), found[2:]
-
-
-def _instead(run: Run, action: Action) -> Any:
-    """What shows instead of the picture, float32 (1, 3, H, W): the mean colour, which is 0, or the blurred picture."""
-    if action != "blur":
-        return run.x * 0
-    from scipy.ndimage import gaussian_filter
-
-    return run.normalise(gaussian_filter(run.frame / np.float32(255), sigma=(BLUR, BLUR, 0)))[None]
