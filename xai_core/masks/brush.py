@@ -51,7 +51,7 @@ def _bits(codes: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDA
 def decoded(code: Sequence[int], height: int, width: int) -> Bools:
     """The mask bool (height, width) of a code; raises `XaiError` where it does not fit or breaks off."""
     try:
-        stream = _Stream(np.asarray(code, dtype=np.uint8) if len(code) else np.zeros(0, np.uint8))
+        stream = _Stream(bytes(code))
         count = stream.number(32)
         if count != height * width * CHANNELS:
             raise XaiError(
@@ -69,7 +69,7 @@ def decoded(code: Sequence[int], height: int, width: int) -> Bools:
                 raise XaiError("The brush code goes on beyond its picture: export it again.")
             some[done:end] = stream.number(word) != 0 if is_run else stream.some(end - done, word)
             done = end
-    except (IndexError, OverflowError, TypeError, ValueError):
+    except (IndexError, TypeError, ValueError):
         raise XaiError("The brush code is damaged or breaks off: export it again.") from None
     return some.reshape(height, width, CHANNELS)[..., 3].copy()
 
@@ -77,8 +77,8 @@ def decoded(code: Sequence[int], height: int, width: int) -> Bools:
 class _Stream:
     """Numbers of bits, read one after the other; raises `IndexError` at the end."""
 
-    def __init__(self, data: npt.NDArray[np.uint8]) -> None:
-        self._data, self._place = data.tobytes(), 0
+    def __init__(self, data: bytes) -> None:
+        self._data, self._place = data, 0
 
     def number(self, size: int) -> int:
         """The next `size` bits as a number."""
