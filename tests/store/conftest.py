@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from xai_core.store import database, pictures
-from xai_core.types import Picture
 
 from . import servers
+from .strokes import a_picture
 
 
 @pytest.fixture(scope="session")
@@ -24,21 +26,35 @@ def postgres_server() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def postgres_tables(postgres_server: str) -> str:
+    """The address of a database that has all tables."""
+    database.migrate(sa.create_engine(servers.created(postgres_server).replace("postgresql:", "postgresql+psycopg:")))
+    return postgres_server
+
+
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables."""
+    path = tmp_path_factory.mktemp("sqlite") / "saliency.db"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    database.migrate(engine)
+    engine.dispose()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty database that the settings name; its kind."""
     database.close()
     if request.param == "postgresql":
-        address = servers.emptied(request.getfixturevalue("postgres_server"))
-        monkeypatch.setenv("XAI_DATABASE_URL", address)
+        monkeypatch.setenv("XAI_DATABASE_URL", servers.emptied(request.getfixturevalue("postgres_tables")))
+    else:
+        path = Path(str(database.address().database))
+        path.parent.mkdir(parents=True)
+        shutil.copy(request.getfixturevalue("sqlite_tables"), path)
     yield request.param
     database.close()
-
-
-def a_picture(number: int = 0, size: tuple[int, int] = (9, 12)) -> Picture:
-    """A picture that differs from all others of another number."""
-    pixels = np.random.default_rng(number).integers(0, 256, (*size, 3)).astype(np.uint8)
-    return Picture(pixels, name=f"picture{number}.png", title=f"Picture {number}")
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def postgres() -> Iterator[str]:
     try:
         setup = [str(place / "initdb"), "-D", str(data), "-A", "trust", "-U", "tester", "-E", "UTF8", "--no-sync"]
         subprocess.run([*user, *setup], **quiet)  # type: ignore[call-overload]
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=100"
+        options = f"-c fsync=off -c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=100"
         start = [str(place / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start"]
         subprocess.run([*user, *start], **{**quiet, "capture_output": False, "stdout": subprocess.DEVNULL})  # type: ignore[call-overload]
         yield f"postgresql://tester@/test?host={folder}"
@@ -57,9 +57,18 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def emptied(address: str) -> str:
-    """The address, once its database is there and holds nothing."""
+def created(address: str) -> str:
+    """The address, once its database is there and holds no tables."""
     with psycopg.connect(address.replace("/test?", "/postgres?"), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS test WITH (FORCE)")
         connection.execute("CREATE DATABASE test")
+    return address
+
+
+def emptied(address: str) -> str:
+    """The address, once its database's tables hold no rows."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        names = ", ".join(name for (name,) in found if name != "alembic_version")
+        connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE".encode())
     return address

@@ -49,10 +49,9 @@ def annotator(session: Session, name: str, *, alone: bool = False) -> Annotator:
     return session.scalars(query.with_for_update(key_share=True) if alone else query).one()
 
 
-def add_missing(session: Session, table: type, **values: object) -> bool:
-    """Adds a row unless one with its key is there, whoever else does so now; tells whether it did."""
+def add_missing(session: Session, table: type, **values: object) -> None:
+    """Adds a row unless one with its key is there, or is just being added by somebody else."""
     insert: Callable[..., postgresql.Insert | sqlite.Insert] = (
         postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     )
-    done = session.execute(insert(table).values(**values).on_conflict_do_nothing())
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    session.execute(insert(table).values(**values).on_conflict_do_nothing())

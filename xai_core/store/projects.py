@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ..types import Bools, Mask, XaiError
-from .annotators import add_missing, checked_name
+from .annotators import checked_name
 from .database import reading, writing
 from .history import note
 from .packing import packed, unpacked
@@ -246,13 +246,12 @@ def _add_tasks(session: Session, project: int, tasks: Iterable[Task]) -> int:
     for position, task in enumerate(tasks, start):
         known = None if task.known is None else _checked(session, task.picture, task.known)
         stored(session, task.picture)
-        values = {"question": task.question, "known": known, "removed": None}
-        new = add_missing(
-            session, ProjectPicture, project_id=project, picture=task.picture, position=position, **values
-        )
-        if not new:
-            row = session.get_one(ProjectPicture, (project, task.picture))
-            row.question, row.known, row.removed = task.question, known, None
+        row = session.get(ProjectPicture, (project, task.picture))
+        if row is None:
+            row = ProjectPicture(project_id=project, picture=task.picture, position=position)
+            session.add(row)
+        row.question, row.known, row.removed = task.question, known, None
+        session.flush()
     return len(tasks)
 
 
