@@ -459,6 +459,15 @@ def test_two_masks_of_one_picture_are_refused(tmp_path: Path) -> None:
     assert "second mask" in refused(tmp_path)
 
 
+def test_one_picture_of_two_names_has_one_mask(tmp_path: Path) -> None:
+    Image.fromarray(MASK).save(tmp_path / "owl.png")
+    Image.fromarray(MASK).save(tmp_path / "copy.png")
+    twins = [OWL, Picture(OWL.pixels, "copy.jpg")]
+    assert len(import_masks(tmp_path, twins)) == 1
+    Image.fromarray(~MASK).save(tmp_path / "copy.png")
+    assert "the pixels of" in refused(tmp_path, twins)
+
+
 def test_a_name_that_means_two_pictures_is_refused(tmp_path: Path) -> None:
     Image.fromarray(MASK).save(tmp_path / "owl.png")
     assert "2 pictures" in refused(tmp_path, [OWL, picture("owl.png", (5, 7), 1)])

@@ -41,7 +41,7 @@ def boundary_distances(first: Bools, second: Bools) -> npt.NDArray[np.float64]:
 
     A boundary is the mask's pixels beside one that is not, or at the picture's edge (Heimann et al. 2009).
     """
-    from scipy.ndimage import distance_transform_edt
+    import cv2
 
     if not (first.any() and second.any()):
         return np.zeros(0)
@@ -49,8 +49,8 @@ def boundary_distances(first: Bools, second: Bools) -> npt.NDArray[np.float64]:
     rows, columns = (np.flatnonzero(either.any(axis=axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     edges = [_boundary(mask[box]) for mask in (first, second)]
-    away = [np.asarray(distance_transform_edt(~edge)) for edge in edges]
-    return np.concatenate([away[1][edges[0]], away[0][edges[1]]])
+    away = [cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for edge in edges]
+    return np.concatenate([away[1][edges[0]], away[0][edges[1]]]).astype(np.float64)
 
 
 def _boundary(mask: Bools) -> Bools:

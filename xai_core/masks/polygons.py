@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..types import Bools, XaiError
+from .letters import from_letters
 
 LONGEST_RING = 1_000_000
 """Pixel edges of one ring at most: longer ones are cut when they are written, since readers need memory for each."""
@@ -88,7 +89,7 @@ def rasterised(outlines: Sequence[Polygon], height: int, width: int) -> Bools:
     """
     from pycocotools import mask as coco
 
-    mask = np.zeros((height, width), dtype=bool)
+    changes = np.zeros(height * width + 1, dtype=np.int32)  # of how many polygons hold a pixel, columns first
     for outline in outlines:
         corners = np.asarray(outline, dtype=np.float64)
         if len(corners) < 6 or len(corners) % 2:
@@ -102,5 +103,8 @@ def rasterised(outlines: Sequence[Polygon], height: int, width: int) -> Bools:
         steps = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1)
         if steps.sum() > LONGEST_READ:
             raise XaiError(f"A polygon's outline is longer than {LONGEST_READ} pixels: export the mask as run lengths.")
-        mask |= coco.decode(coco.frPyObjects([corners.tolist()], height, width))[..., 0].astype(bool)
-    return mask
+        (code,) = coco.frPyObjects([corners.tolist()], height, width)
+        ends = np.cumsum(from_letters(code["counts"].decode()))
+        np.add.at(changes, ends[0::2], 1)
+        np.subtract.at(changes, ends[1::2], 1)
+    return np.asarray((np.cumsum(changes[:-1]) > 0).reshape((height, width), order="F"))

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...types import Bools, XaiError
+from ..letters import from_letters
 from ..polygons import Polygon, polygons, rasterised
 from ..runs import decoded, encoded
 from .matching import Subject, Subjects
@@ -87,27 +88,7 @@ def _drawn(segmentation: _Runs | list[Polygon], size: tuple[int, int]) -> Bools:
     if tuple(segmentation.size) != size:
         raise XaiError("The run lengths of a mask are for another size than its picture's: export it again.")
     counts = segmentation.counts
-    return decoded(_from_letters(counts) if isinstance(counts, str) else counts, *size)
-
-
-def _from_letters(letters: str) -> list[int]:
-    """The run lengths in COCO's letters; raises `XaiError` where they break off.
-
-    A letter holds 5 bits, the lowest first, and whether the number goes on; from the fourth on, a number is the
-    difference to the last but one. pycocotools would read beyond the end of letters that break off.
-    """
-    values = np.frombuffer(letters.encode("ascii", "replace"), dtype=np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(values & 32 == 0)
-    sizes = np.diff(ends, prepend=-1)
-    if not values.size or ((values < 0) | (values > 63)).any() or values[-1] & 32 or sizes.max() > 7:
-        raise XaiError("The run lengths of a mask are damaged or break off: export it again.")
-    starts = ends + 1 - sizes
-    shifts = 5 * (np.arange(values.size) - np.repeat(starts, sizes))
-    numbers = np.add.reduceat((values & 31) << shifts, starts)
-    numbers -= np.where(values[ends] & 16, 1 << 5 * sizes, 0)
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return [int(number) for number in numbers]
+    return decoded(from_letters(counts).tolist() if isinstance(counts, str) else counts, *size)
 
 
 def image(number: int, name: str, size: tuple[int, int]) -> dict[str, Any]:

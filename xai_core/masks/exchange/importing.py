@@ -31,9 +31,13 @@ def import_masks(
     for file, folder in _files(Path(source)):
         for subject, person, values in _read(file, subjects, index):
             named = NamedMask.of(subject.name, subject.digest, person or folder, values)
-            if (named.annotator, named.digest) in found:
+            other = found.get((named.annotator, named.digest))
+            if other and (other.picture == named.picture or other.packed != named.packed):
                 whose = f" by {named.annotator}" if named.annotator else ""
-                raise XaiError(f"{file.name} holds a second mask of {subject.name}{whose}: leave only one of them.")
+                same = f", which has the pixels of {other.picture}" if other.picture != named.picture else ""
+                raise XaiError(
+                    f"{file.name} holds a second mask of {named.picture}{whose}{same}: leave only one of them."
+                )
             found[named.annotator, named.digest] = named
     if not found:
         raise XaiError(f"{source} holds no masks: PNG, NPZ, or JSON of COCO or Label Studio can be read.")
@@ -95,4 +99,4 @@ def _is_mask(file: Path, inner: bool = False) -> bool:
         raise XaiError(f"The folder {file} lies too deep: masks lie in the folder itself or in one per annotator.")
     if suffix in SUFFIXES and suffix != ".png":
         raise XaiError(f"{file.name} is no mask that can be read: save masks as PNG, which loses nothing.")
-    return suffix in (".png", ".npz", ".json")
+    return suffix in (".png", ".npz", ".json") and file.is_file()
