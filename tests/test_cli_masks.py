@@ -1,10 +1,11 @@
-"""The command line's part for masks, on a store in memory."""
+"""The command line's part for masks, on a store in memory, and once on the database."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xai_core.cli import Parser
-from xai_core.cli_masks import add_masks
+from xai_core.cli import Parser, main
+from xai_core.cli_masks import Store, add_masks
 from xai_core.types import Bools, Mask, Picture, XaiError
 
 from .checks import is_sentence
@@ -66,7 +67,8 @@ def run(store: InMemory) -> Run:
 
     def command(*words: object) -> None:
         parser = Parser()
-        add_masks(parser.add_subparsers(parser_class=Parser), lambda: store)
+        opened = Store(**{field.name: getattr(store, field.name) for field in fields(Store)})
+        add_masks(parser.add_subparsers(parser_class=Parser), lambda: opened)
         options = parser.parse_args(["masks", *map(str, words)])
         options.command(options)
 
@@ -192,3 +194,20 @@ def test_agreement_as_a_table(run: Run, capsys: pytest.CaptureFixture[str]) -> N
     assert rows["owl.png"][1:] == ["2", "1.000", "1.000", "1.000", "0.000", "0.000"]
     assert rows["all pictures"][3] == "0.500"
     assert {"anna", "bert"} <= rows.keys()
+
+
+def test_the_database_keeps_what_is_imported(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XAI_DATA", str(tmp_path / "data"))
+    for name, owl in (("anna", mask(1)), ("bert", mask(2))):
+        place = str(drawn(tmp_path / name, owl=owl))
+        assert main(["masks", "import", place, "--pictures", str(photos), "--annotator", name]) == 0
+    assert main(["masks", "export", "--format", "png", "--out", str(tmp_path / "out")]) == 0
+    with Image.open(tmp_path / "out" / "bert" / "owl.png") as image:
+        assert np.array_equal(np.asarray(image), mask(2) * 255)
+    capsys.readouterr()
+    assert main(["masks", "agreement", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pictures"][0]["picture"] == "owl.png"
+    assert main(["masks", "import", str(tmp_path / "nowhere"), "--pictures", str(photos), "--annotator", "x"]) == 2
+    assert is_sentence(capsys.readouterr().err.strip())

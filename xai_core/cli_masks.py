@@ -7,8 +7,9 @@ import getpass
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .images.galleries import folder
 from .masks.agreement import Agreement, Confusion
@@ -21,26 +22,36 @@ NUMBERS = ("iou", "dice", "boundary_mean", "boundary_95")
 """What two masks are compared by; kappa comes beside it."""
 
 
-class Store(Protocol):
-    """What the commands need of the database."""
+@dataclass(frozen=True)
+class Store:
+    """What the commands need of the database; pictures go by their digests.
 
-    def register(self, picture: Picture) -> str:
-        """Keeps a picture, and returns its digest."""
+    `register` keeps a picture and returns its digest, `import_mask` keeps an annotator's mask of a registered picture
+    as a submitted one, with who brought it; `latest_masks` has each annotator's newest mask of a picture by name, and
+    `pictures_with_masks` how many annotators there are by picture.
+    """
 
-    def import_mask(self, annotator: str, picture: str, mask: Mask, who: str) -> Any:
-        """Keeps a mask of a registered picture, by its digest, as a submitted one."""
-
-    def latest_masks(self, picture: str) -> Mapping[str, Mask]:
-        """Each annotator's newest mask of a picture, by name."""
-
-    def pictures_with_masks(self) -> Mapping[str, int]:
-        """How many annotators have a mask, by the picture's digest."""
-
-    def picture_name(self, picture: str) -> str:
-        """The file's name of a registered picture."""
+    register: Callable[[Picture], str]
+    import_mask: Callable[[str, str, Mask, str], Any]
+    latest_masks: Callable[[str], Mapping[str, Mask]]
+    pictures_with_masks: Callable[[], Mapping[str, int]]
+    picture_name: Callable[[str], str]
 
 
-def add_masks(commands: Any, opened: Callable[[], Store]) -> None:
+def database() -> Store:
+    """The database that the settings name."""
+    from .store import pictures, versions
+
+    return Store(
+        pictures.register,
+        versions.import_mask,
+        versions.latest_masks,
+        versions.pictures_with_masks,
+        lambda picture: pictures.picture_of(picture).name,
+    )
+
+
+def add_masks(commands: Any, opened: Callable[[], Store] = database) -> None:
     """Adds `masks` to the commands of a parser; `opened` opens the database, once a command runs."""
     masks = commands.add_parser("masks", help="people's masks: in, out, and how far they agree")
     actions = masks.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=type(masks))
@@ -84,8 +95,11 @@ def _import(options: argparse.Namespace, store: Store) -> None:
         once.add((whose, named.digest))
     samples = {sample.name: sample for sample in gallery.samples}
     who = _user()
-    for named, whose in found:
-        store.import_mask(whose, store.register(samples[named.picture].open()), named.mask, who)
+    for done, (named, whose) in enumerate(found):
+        try:
+            store.import_mask(whose, store.register(samples[named.picture].open()), named.mask, who)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Stopped; {_count(done, 'mask')} of {len(found)} are kept.") from None
     people = ", ".join(sorted({whose for _, whose in found}))
     print(
         f"Imported {_count(len(found), 'mask')} of {_count(len({one.digest for one, _ in found}), 'picture')} "
