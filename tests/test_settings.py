@@ -12,6 +12,7 @@ from xai_core.types import XaiError
 
 EXAMPLES: dict[str, tuple[str, object]] = {
     "data": ("/srv/xai", Path("/srv/xai")),
+    "database_url": ("postgresql://db.example/masks", "postgresql://db.example/masks"),
     "models_dir": ("/srv/models", "/srv/models"),
     "imagenet50_dir": ("/srv/pictures", Path("/srv/pictures")),
     "pictures_dir": ("/srv/a", "/srv/a"),

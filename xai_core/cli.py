@@ -21,6 +21,7 @@ from .bench import BENCHMARKS
 from .classifiers import cards as card_module
 from .classifiers import weights
 from .classifiers.cards import Card
+from .cli_masks import add_masks
 from .corruptions import chain
 from .engine.jobs import Engine
 from .images.decoding import open_picture
@@ -97,6 +98,8 @@ def _parser() -> Parser:
     )
     explain.add_argument("--out", required=True, metavar="DIR")
     explain.set_defaults(command=_explain)
+
+    add_masks(commands)
 
     files = commands.add_parser("weights", help="what is downloaded, and downloads")
     actions = files.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=Parser)

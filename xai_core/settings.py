@@ -24,6 +24,10 @@ class Settings(BaseModel):
         default_factory=lambda: Path(platformdirs.user_data_dir("saliency-compare", appauthor=False)),
         description="One folder for cache, weights, downloads and the database.",
     )
+    database_url: str = Field(
+        "",
+        description="PostgreSQL database, postgresql://USER:PASSWORD@HOST/NAME, instead of SQLite in the data folder.",
+    )
     models_dir: str = Field("", description="Folders with model cards (YAML) beside the built-in ones, as a path list.")
     imagenet50_dir: Path | None = Field(
         None, description="Folder with the 50 JPEGs of Imagenet50, instead of a download."

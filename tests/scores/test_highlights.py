@@ -12,10 +12,10 @@ from skimage.filters import threshold_otsu
 
 from tests import networks, toys
 from xai_core.corruptions import chain
+from xai_core.masks.agreement import intersection_over_union
 from xai_core.registry import SCORES
 from xai_core.scores.base import Undefined
 from xai_core.scores.highlights import above_otsu, ceiling, false_rates, half_of_greatest, highlighted
-from xai_core.scores.iou import intersection_over_union
 from xai_core.scores.ranking import top_fraction
 from xai_core.types import Another
 

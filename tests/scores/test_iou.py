@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import jaccard_score
 
 from tests import networks, toys
+from xai_core.masks.agreement import intersection_over_union
 from xai_core.scores.base import Undefined
-from xai_core.scores.iou import IoU, intersection_over_union, overlaps
+from xai_core.scores.iou import IoU, overlaps
 from xai_core.scores.ranking import most_relevant_first, top_fraction
 from xai_core.types import Cost, Measured
 

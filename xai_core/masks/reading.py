@@ -18,13 +18,14 @@ def open_mask(source: str | Path | bytes | Image.Image, name: str | None = None)
     one is empty. Raises `XaiError` as `open_picture` does, and when a mask is empty.
     """
     image, name = opened(source, name)
-    values = decoded(image, name, _object_pixels)
+    values = decoded(image, name, bright)
     if not values.any():
         raise XaiError(f"The mask {name} is empty: paint the object white on black and try again.")
     return Mask(values, name=name)
 
 
-def _object_pixels(image: Image.Image) -> Bools:
+def bright(image: Image.Image) -> Bools:
+    """The pixels brighter than half, bool (H, W), or the opaque ones where transparency differs between pixels."""
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
         if alpha.min() != alpha.max() or not alpha.any():

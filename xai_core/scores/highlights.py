@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..masks.agreement import intersection_over_union
 from ..registry import SCORES, Value, parameter
 from ..types import Another, Bools, Floats, Measured, Run
 from .base import ScoreMethod, Undefined, other_maps
-from .iou import intersection_over_union
 from .ranking import top_fraction
 from .robustness import Corrupting, distinct_runs
 from .similarity import scaled

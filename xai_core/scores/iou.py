@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
+from ..masks.agreement import intersection_over_union
 from ..registry import SCORES, Value, parameter
 from ..types import Bools, Floats, Measured
 from .localisation import Localisation
 from .ranking import Order, count_of, first, most_relevant_first
-
-
-def intersection_over_union(first_mask: Bools, second_mask: Bools) -> float:
-    """|A and B| / |A or B| of two bool masks, in [0, 1]; not-a-number when both are empty."""
-    union = int(np.logical_or(first_mask, second_mask).sum())
-    return int(np.logical_and(first_mask, second_mask).sum()) / union if union else math.nan
 
 
 def overlaps(order: Order, mask: Bools) -> npt.NDArray[np.float64]:
@@ -75,3 +68,7 @@ class IoU(Localisation):
                 "best": float(by_area.max()),
             }
         )
+
+    def between(self, person: Bools, others: Bools, seed: int) -> Measured:
+        """The IoU of the two masks, under every part's name: a mask has no order to take the top of."""
+        return Measured(dict.fromkeys(("top", "area_matched", "best"), intersection_over_union(person, others)))

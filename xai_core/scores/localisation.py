@@ -67,6 +67,10 @@ class Localisation(ScoreMethod):
         """The score for a mask that is not empty."""
         raise NotImplementedError
 
+    def between(self, person: Bools, others: Bools, seed: int) -> Measured:
+        """The score of a person's mask, as if it were a map, for other people's mask that is not empty."""
+        return self.located(person.astype(np.float32), others, seed)
+
 
 @SCORES.register(
     "pointing_game",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .iou import intersection_over_union
+from ..masks.agreement import intersection_over_union
 from .ranking import average_ranks, is_flat, rank_correlation, top_fraction
 
 Map = npt.NDArray[np.floating]
