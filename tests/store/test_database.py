@@ -47,13 +47,21 @@ def empty(store: str) -> sa.Engine:
 
 
 def workers(count: int, strokes: int) -> list[subprocess.Popen[str]]:
-    return [
+    """Processes that have begun to save strokes, all at the same moment."""
+    started = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.store.worker", f"Ann {number}", str(strokes)],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for number in range(count)
     ]  # fmt: skip
+    for process in started:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return started
 
 
 def test_the_migrations_make_what_the_schema_says(empty: sa.Engine) -> None:
@@ -205,6 +213,21 @@ def test_a_database_that_is_busy_or_gone_is_one_sentence_and_comes_back(
                 drafts.add_strokes(draft, [a_stroke(1)])
             holder.execute("ROLLBACK")
     assert drafts.add_strokes(draft, [a_stroke(1)]) == 1
+
+
+def test_whoever_opens_waits_for_whoever_migrates(empty: sa.Engine, store: str) -> None:
+    lock = f"SELECT pg_advisory_xact_lock({database.LOCK})" if store == "postgresql" else "BEGIN IMMEDIATE"
+    opening = threading.Thread(target=annotators.annotators)
+    with empty.connect() as connection, connection.begin():
+        connection.exec_driver_sql(lock)
+        opening.start()
+        opening.join(0.5)
+        assert opening.is_alive()
+        assert sa.inspect(connection).get_table_names() == []
+    opening.join(10)
+    assert not opening.is_alive()
+    assert annotators.annotators() == ()
+    database.close()
 
 
 def test_processes_that_start_at_once_on_an_empty_database_all_save(empty: sa.Engine, store: str) -> None:
