@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.parts import agreement, backend, background, components, forms, picture, progress, taken
+from pages.parts import agreement, backend, background, components, forms, masks, people, picture, progress, taken
 from xai_core.classifiers import cards as card_module
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
@@ -19,7 +19,7 @@ from xai_core.render.figure import figure_png
 from xai_core.render.grid import Look, grid
 from xai_core.render.score_table import score_table
 from xai_core.settings import MEGABYTE
-from xai_core.types import Picture, XaiError
+from xai_core.types import Mask, Picture, XaiError
 
 RIVALS = 10
 """Random maps among which a score tells where a map stands."""
@@ -34,7 +34,7 @@ def main() -> None:
         variants, scores, rivals = _methods()
         target, against, seed = _target(cards)
         look = _look()
-        mask = picture.choose_mask(chosen) if chosen is not None else None
+        found = masks.choose(chosen) if chosen is not None else masks.Chosen()
     for problem in card_module.problems():
         st.warning(problem, icon=":material/warning:")
     ready = [card for card in cards if weights.status(card).state == "ready"]
@@ -45,8 +45,8 @@ def main() -> None:
         backend.engine().want(backend.session(), [])
         return
     assert chosen is not None
-    comparison = Comparison(chosen, ready, variants, corruptions, scores, mask, target, seed, against, rivals)
-    _show(comparison, look)
+    comparison = Comparison(chosen, ready, variants, corruptions, scores, found.mask, target, seed, against, rivals)
+    _show(comparison, look, found.people)
 
 
 def _complete(chosen: Picture | None, cards: list[Card], ready: list[Card], variants: list[Variant]) -> bool:
@@ -220,7 +220,7 @@ def _look() -> Look:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def _show(comparison: Comparison, look: Look) -> None:
+def _show(comparison: Comparison, look: Look, drawn: Mapping[str, Mask]) -> None:
     standing = _followed(comparison)
     if standing is None:
         return
@@ -228,7 +228,7 @@ def _show(comparison: Comparison, look: Look) -> None:
     pause = backend.pace().pause(backend.session()) if standing.pending else None
     st.fragment(_live, run_every=pause, key="live")(comparison, look, fresh)
     if not standing.pending:
-        _after(standing, look)
+        _after(standing, look, drawn)
 
 
 def _followed(comparison: Comparison) -> Standing | None:
@@ -294,10 +294,11 @@ def _curves(outcome: Outcome) -> None:
             st.plotly_chart(figure, width="stretch", key=f"{name}_curves", config={"displayModeBar": False})
 
 
-def _after(standing: Standing, look: Look) -> None:
-    """What is shown when all is there: the table of scores, curves, agreement and downloads."""
+def _after(standing: Standing, look: Look, drawn: Mapping[str, Mask]) -> None:
+    """What is shown when all is there: the table of scores, people, curves, agreement and downloads."""
     outcome = standing.outcome
     _table(standing)
+    people.show(outcome, drawn)
     _curves(outcome)
     agreement.show(outcome)
     if not outcome.maps:

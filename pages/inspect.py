@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.parts import backend, components, forms, live, picture, progress
+from pages.parts import backend, components, forms, live, masks, picture, progress
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Place, Standing, follow
-from xai_core.engine.requests import Action, Evaluate, Explain, Probe, Request, Survey
+from xai_core.engine.requests import Action, Explain, Probe, Request, Survey, evaluate
 from xai_core.registry import METHODS, SCORES, Option, Parameters, Spec
 from xai_core.render import charts
 from xai_core.render.encoding import photo_uri
@@ -23,7 +23,7 @@ from xai_core.render.numbers import number
 from xai_core.render.pipeline import map_picture
 from xai_core.render.probing import sentences
 from xai_core.scores.ranking import rank_correlation
-from xai_core.types import Blocks, Picture, Pixels, Probed, Randomised, Region, SaliencyMap, Score, XaiError
+from xai_core.types import Blocks, Mask, Picture, Pixels, Probed, Randomised, Region, SaliencyMap, Score, XaiError
 
 VIEWS = {"region": "Region", "seeds": "Seeds", "sweep": "Parameter", "randomised": "Randomised network"}
 ACTIONS: dict[Action, str] = {"hide": "Hide", "blur": "Blur", "keep": "Keep only"}
@@ -49,6 +49,7 @@ class Wish:
     target: int | None
     against: int | None
     seed: int
+    mask: Mask | None
 
     @property
     def variant(self) -> Variant:
@@ -56,8 +57,16 @@ class Wish:
 
     @property
     def comparison(self) -> Comparison:
+        scores = {} if self.mask is None else {"iou": SCORES["iou"].make()}
         return Comparison(
-            self.picture, [self.card], [self.variant], target=self.target, seed=self.seed, against=self.against
+            self.picture,
+            [self.card],
+            [self.variant],
+            scores=scores,
+            mask=self.mask,
+            target=self.target,
+            seed=self.seed,
+            against=self.against,
         )
 
 
@@ -107,7 +116,8 @@ def _wish(chosen: Picture, card: Card) -> Wish:
         help_ = "Why the one class and not the other: the difference of the two logits is explained."
         against = forms.class_choice("and not", card.labels, "No class in particular", help_, key="inspect.against")
     seed = int(st.number_input("Seed", 0, 2**31, 0, key="inspect.seed", help="Everything random follows from it."))
-    return Wish(chosen, card, parameters, spec, preset, target, against, seed)
+    mask = masks.choose(chosen).mask
+    return Wish(chosen, card, parameters, spec, preset, target, against, seed, mask)
 
 
 def _parameters(spec: Spec, preset: str, card: Card) -> Parameters:
@@ -353,23 +363,33 @@ def _sweep(wish: Wish, comparison: Comparison) -> View:
         except XaiError as error:
             st.warning(str(error), icon=":material/warning:")
     frame = comparison.inputs[wish.card.name].frame
-    quick = SCORES["srg"].make({}, "quick")
+    names = ["srg"] if wish.mask is None else ["srg", "iou"]
+    quick = {name: SCORES[name].make({}, "quick") for name in names}
 
     def requests(base: Explain) -> Requests:
         maps = {value: replace(base, parameters=parameters) for value, parameters in made.items()}
         return {("sweep", value): one for value, one in maps.items()} | {
-            ("srg", value): Evaluate(one, "srg", quick) for value, one in maps.items()
+            (name, value): evaluate(one, name, quick[name], wish.card, wish.mask, wish.picture)
+            for value, one in maps.items()
+            for name in names
         }
 
     def show(standing: Standing) -> None:
         words = []
         for value in made:
-            score = _found(standing, "srg", value)
-            words.append(f"{value} · SRG {number(score.values['srg']) if isinstance(score, Score) else '…'}")
+            scores = {name: _found(standing, name, value) for name in names}
+            words.append(" · ".join([value, *(f"{name.upper()} {_headline(score)}" for name, score in scores.items())]))
         if made:
             _pictures(standing, [("sweep", value) for value in made], words, frame, SCORES["srg"].summary)
 
     return View(requests, show)
+
+
+def _headline(score: Any) -> str:
+    """The number that stands for a score, or that it is still to come."""
+    if not isinstance(score, Score):
+        return "…"
+    return number(next(score.values[part] for part, value in SCORES[score.name].values.items() if value.headline))
 
 
 def _spread_out(values: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Choosing a picture: galleries with thumbnails, uploads, and the ground-truth mask."""
+"""Choosing a picture: galleries with thumbnails, and uploads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from xai_core import settings
 from xai_core.images import galleries, imagenet50
 from xai_core.images.decoding import SUFFIXES, open_picture
 from xai_core.images.galleries import Gallery, Sample
-from xai_core.masks.reading import open_mask
 from xai_core.render.encoding import thumbnail_uri
-from xai_core.types import Mask, Picture, XaiError
+from xai_core.types import Picture, XaiError
 
 UPLOAD = "upload"
 
@@ -98,26 +97,3 @@ def _uploaded() -> Picture | None:
     elif picture is not None:
         st.caption(f"{picture.name} · {picture.size[1]} x {picture.size[0]} pixels")
     return picture
-
-
-def choose_mask(picture: Picture) -> Mask | None:
-    """The uploaded ground-truth mask of this picture, or None; says what is wrong with a file."""
-    from xai_core.engine.requests import check_mask
-
-    file = st.file_uploader(
-        "Object mask (for IoU)",
-        type=["png", "bmp", "gif", "tif", "tiff", "webp"],
-        max_upload_size=settings.current().max_upload_mb,
-        help="A picture of the same size in which the object is white and everything else black.",
-        key="mask",
-    )
-    if file is None:
-        return None
-    try:
-        mask = open_mask(file.getvalue(), name=file.name)
-        check_mask(mask, picture)
-    except XaiError as error:
-        st.error(str(error), icon=":material/error:")
-        return None
-    st.caption(f"{mask.name}: {mask.values.mean():.0%} of the picture is object")
-    return mask

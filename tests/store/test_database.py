@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -18,10 +20,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from xai_core.masks.strokes import drawn
-from xai_core.store import annotators, database, drafts, versions
+from xai_core.store import annotators, database, drafts, reviews, versions
 from xai_core.store.packing import packed
 from xai_core.store.schema import Base, StoredStroke
-from xai_core.types import XaiError
+from xai_core.types import Mask, XaiError
 
 from ..conftest import ROOT
 from .servers import created
@@ -45,13 +47,21 @@ def empty(store: str) -> sa.Engine:
 
 
 def workers(count: int, strokes: int) -> list[subprocess.Popen[str]]:
-    return [
+    """Processes that have begun to save strokes, all at the same moment."""
+    started = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.store.worker", f"Ann {number}", str(strokes)],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for number in range(count)
     ]  # fmt: skip
+    for process in started:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return started
 
 
 def test_the_migrations_make_what_the_schema_says(empty: sa.Engine) -> None:
@@ -87,8 +97,7 @@ def test_data_of_the_first_schema_is_there_after_the_upgrade(empty: sa.Engine) -
             values = ", ".join(f":{name}" for name in row)
             connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
     with empty.begin() as connection:
-        picture = drafts.StoredPicture(height=SIZE[0], width=SIZE[1])
-        values = drafts._values(1, stroke, drafts.stroke_digest(stroke), picture, drafts.now())
+        values = {"draft_id": 1, "saved": drafts.now(), **drafts._values(stroke)}
         connection.execute(sa.insert(StoredStroke), [values])
     database.close()
 
@@ -173,6 +182,54 @@ def test_what_fails_half_way_changes_nothing(store: str, photo: str) -> None:
     assert annotators.annotators() == ()
 
 
+def test_what_a_database_cannot_hold_is_one_sentence(store: str, photo: str) -> None:
+    made = versions.import_mask("Ann", photo, Mask(np.ones(SIZE, dtype=bool)), "Ann")
+    with pytest.raises(XaiError, match="cannot take"):
+        reviews.return_version(made.id, "Ann", "half a sign \ud800")
+    assert versions.version(made.id).review is None
+
+
+def test_a_database_that_is_busy_or_gone_is_one_sentence_and_comes_back(
+    store: str, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = drafts.open_draft("Ann", photo, "tab").id
+    if store == "postgresql":
+        mine = "datname = 'test' AND pid <> pg_backend_pid()"
+        with (
+            psycopg.connect(os.environ["XAI_DATABASE_URL"]) as other,
+            pytest.raises(XaiError, match="does not answer"),
+            database.reading() as session,
+        ):
+            session.execute(sa.text("SELECT 1"))
+            other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}".encode())
+            session.execute(sa.text("SELECT 1"))
+    else:
+        monkeypatch.setattr(database, "WAIT", 0.1)
+        database.close()
+        with sqlite3.connect(str(database.address().database), isolation_level=None) as holder:
+            annotators.annotators()
+            holder.execute("BEGIN IMMEDIATE")
+            with pytest.raises(XaiError, match="does not answer"):
+                drafts.add_strokes(draft, [a_stroke(1)])
+            holder.execute("ROLLBACK")
+    assert drafts.add_strokes(draft, [a_stroke(1)]) == 1
+
+
+def test_whoever_opens_waits_for_whoever_migrates(empty: sa.Engine, store: str) -> None:
+    lock = f"SELECT pg_advisory_xact_lock({database.LOCK})" if store == "postgresql" else "BEGIN IMMEDIATE"
+    opening = threading.Thread(target=annotators.annotators)
+    with empty.connect() as connection, connection.begin():
+        connection.exec_driver_sql(lock)
+        opening.start()
+        opening.join(0.5)
+        assert opening.is_alive()
+        assert sa.inspect(connection).get_table_names() == []
+    opening.join(10)
+    assert not opening.is_alive()
+    assert annotators.annotators() == ()
+    database.close()
+
+
 def test_processes_that_start_at_once_on_an_empty_database_all_save(empty: sa.Engine, store: str) -> None:
     photo = a_picture().digest
     running = workers(2, 15)
@@ -231,13 +288,13 @@ def killed_while_saving(photo: str, after: float) -> None:
     (process,) = workers(1, 100_000)
     assert process.stdout is not None
     draft = int(process.stdout.readline().split()[1])
-    process.stdout.readline()
+    first = int(process.stdout.readline())
     time.sleep(after)
     process.send_signal(signal.SIGKILL)
     output, _ = process.communicate()
-    acknowledged = [int(line) for line in output.splitlines(keepends=True) if line.endswith("\n")]
+    acknowledged = [first, *(int(line) for line in output.splitlines(keepends=True) if line.endswith("\n"))]
     saved = drafts.saved_draft(draft)
-    assert acknowledged and saved.number >= acknowledged[-1]
+    assert saved.number >= acknowledged[-1]
     strokes = [a_stroke(number) for number in range(1, saved.number + 1)]
     assert np.array_equal(saved.mask.values, drawn(np.zeros(SIZE, bool), strokes))
     assert drafts.open_draft("Ann 0", photo, "tab").id == draft

@@ -42,6 +42,7 @@ def test_strokes_sent_again_are_left_alone_and_none_is_saved_after_a_gap(photo: 
     assert drafts.add_strokes(draft, strokes(1, 2, 3, 5, 6)) == 3
     assert drafts.add_strokes(draft, []) == 3
     assert np.array_equal(drafts.saved_draft(draft).mask.values, folded(1, 2, 3))
+    assert drafts.add_strokes(draft, [Stroke(2**70, "brush", (0, 0, 1, 1), (1,))]) == 3
     assert drafts.add_strokes(draft, strokes(4, 5, 6)) == 6
 
 
@@ -68,9 +69,12 @@ def test_a_stroke_that_cannot_be_drawn_is_refused_with_all_that_came_with_it(pho
         ((-1, 0, 2, 1), (0, 2)),
         ((0, 0, 2, 2), (0, 3)),
         ((0, 0, 2, 2), (-1, 5)),
+        ((0, 0, 0, 2), (0,)),
     ]:
         with pytest.raises(XaiError, match="Stroke 2 does not fit"):
             drafts.add_strokes(draft, [a_stroke(1), Stroke(2, "brush", box, counts)])
+    with pytest.raises(XaiError, match="Stroke 2 does not fit"):
+        drafts.add_strokes(draft, [a_stroke(1), a_stroke(2, tool="a\0b")])
     assert drafts.saved_draft(draft).number == 0
 
 

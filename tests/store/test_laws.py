@@ -170,6 +170,6 @@ def test_every_mask_is_the_fold_of_what_was_acknowledged(store: str) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Tabs,
         settings=settings(
-            max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=5, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

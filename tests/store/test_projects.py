@@ -140,6 +140,16 @@ def test_a_reservation_ends_after_silence(photos: list[str], monkeypatch: pytest
     assert [info.number for info in drafts.drafts("Ann", project=project)] == [1], "and the draft stays"
 
 
+def test_who_draws_without_having_asked_is_at_work_too(photos: list[str]) -> None:
+    project = a_project(photos[:1])
+    draft = drafts.open_draft("Ann", photos[0], "tab", project)
+    assert queue.own_progress(project, "Bob").left == 1, "looking at a picture keeps it from nobody"
+    drafts.add_strokes(draft.id, [a_stroke(1)])
+    assert queue.next_picture(project, "Bob") is None
+    drafts.discard_draft(draft.id, "Ann")
+    assert queue.next_picture(project, "Bob") is not None
+
+
 def test_own_drafts_come_first_and_skipping_goes_round(photos: list[str]) -> None:
     project = a_project(photos[:4])
     seen = [queue.next_picture(project, "Ann")]

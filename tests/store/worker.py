@@ -14,7 +14,10 @@ from .strokes import a_picture, a_stroke
 
 
 def main(annotator: str, strokes: int) -> None:
-    draft = drafts.open_draft(annotator, register(a_picture()), "tab")
+    picture = a_picture()
+    print("ready", flush=True)
+    sys.stdin.readline()  # so that several open the database at the same moment
+    draft = drafts.open_draft(annotator, register(picture), "tab")
     print("draft", draft.id, flush=True)
     for number in range(draft.number + 1, draft.number + strokes + 1):
         print(drafts.add_strokes(draft.id, [a_stroke(number)]), flush=True)

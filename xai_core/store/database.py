@@ -93,11 +93,21 @@ def _session(engine: sa.Engine) -> Iterator[Session]:
             yield session
     except FAULTS as error:
         raise _unanswered(error) from error
+    except (sa.exc.DataError, UnicodeEncodeError) as error:
+        raise XaiError(
+            f"The database cannot take a text or a number of this ({_reason(error)}); nothing was changed: write it "
+            "otherwise and try again."
+        ) from error
 
 
 def _unanswered(error: Exception) -> XaiError:
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
-    return XaiError(f"The database does not answer ({reason}); nothing was changed: try again, or tell the operator.")
+    return XaiError(
+        f"The database does not answer ({_reason(error)}); nothing was changed: try again, or tell the operator."
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
 
 
 def close() -> None:
@@ -130,9 +140,8 @@ def _connected(url: sa.URL) -> _Database:
             database = _Database(sa.create_engine(url, pool_size=CONNECTIONS, max_overflow=CONNECTIONS, **options))
         migrate(database.engine)
     except (*FAULTS, sa.exc.DatabaseError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
         raise XaiError(
-            f"The database {url.render_as_string(hide_password=True)} cannot be opened ({reason}); check "
+            f"The database {url.render_as_string(hide_password=True)} cannot be opened ({_reason(error)}); check "
             f"{'XAI_DATABASE_URL' if settings.current().database_url else 'XAI_DATA'} and that it can be reached."
         ) from error
     return database

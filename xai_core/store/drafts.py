@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -95,7 +95,7 @@ def open_draft(
 
     Raises `XaiError` for a picture that is not registered, a closed project, and a name that cannot be one.
     """
-    if not 0 < len(client) <= LONGEST_CLIENT:
+    if not 0 < len(client) <= LONGEST_CLIENT or not client.isprintable():
         raise XaiError("The browser's tab has no name that can be used; reload the page.")
     while True:
         with writing() as session:
@@ -125,19 +125,21 @@ def add_strokes(draft: int, strokes: Iterable[Stroke], seconds: float | None = N
     Raises `XaiError` for a stroke beyond the picture, and `Conflict` where a stroke of the same number is another one
     or the draft was submitted; then nothing is saved.
     """
-    rows = [(stroke, stroke_digest(stroke)) for stroke in sorted(strokes, key=lambda stroke: stroke.number)]
+    rows = [(stroke, _values(stroke)) for stroke in sorted(strokes, key=lambda stroke: stroke.number)]
     with writing() as session:
         row = _alone(session, draft)
         picture = stored(session, row.picture)
-        known = _digests(session, draft, [stroke.number for stroke, _ in rows])
+        known = _digests(session, row, rows[0][0].number if rows else 1)
         fresh, last, moment = [], row.number, now()
-        for stroke, digest in rows:
+        for stroke, values in rows:
             if stroke.number in known:
-                if known[stroke.number] != digest:
+                if known[stroke.number] != values["digest"]:
                     raise Conflict("Another tab has drawn on this draft: reload the page to go on in a new one.")
             elif stroke.number == last + 1:
-                fresh.append(_values(draft, stroke, digest, picture, moment))
-                known[stroke.number], last = digest, stroke.number
+                if not _is_inside(stroke, picture):
+                    raise _unfit(stroke)
+                fresh.append({"draft_id": draft, "saved": moment, **values})
+                known[stroke.number], last = str(values["digest"]), stroke.number
             else:
                 break
         if fresh:
@@ -351,14 +353,13 @@ def _stroke(row: StoredStroke) -> Stroke:
     return Stroke(row.number, row.tool, (row.top, row.left, row.height, row.width), counts)
 
 
-def _values(draft: int, stroke: Stroke, digest: str, picture: StoredPicture, moment: datetime) -> dict[str, object]:
-    """A row of the table `strokes`; raises `XaiError` for a stroke that could not be drawn."""
+def _values(stroke: Stroke) -> dict[str, object]:
+    """What a row of the table `strokes` holds of a stroke; raises `XaiError` for one that could not be drawn."""
     top, left, height, width = stroke.box
-    inside = top >= 0 and left >= 0 and top + height <= picture.height and left + width <= picture.width
-    if not inside or min(height, width, *stroke.counts) < 0 or sum(stroke.counts) != height * width:
-        raise XaiError(f"Stroke {stroke.number} does not fit the picture: reload the page and draw it again.")
+    fits = min(top, left, height - 1, width - 1, *stroke.counts) >= 0 and sum(stroke.counts) == height * width
+    if not fits or not stroke.tool.isprintable():
+        raise _unfit(stroke)
     return {
-        "draft_id": draft,
         "number": stroke.number,
         "tool": stroke.tool,
         "top": top,
@@ -366,17 +367,25 @@ def _values(draft: int, stroke: Stroke, digest: str, picture: StoredPicture, mom
         "height": height,
         "width": width,
         "counts": packed_counts(stroke.counts),
-        "digest": digest,
-        "saved": moment,
+        "digest": stroke_digest(stroke),
     }
 
 
-def _digests(session: Session, draft: int, numbers: Sequence[int]) -> dict[int, str]:
-    if not numbers:
+def _is_inside(stroke: Stroke, picture: StoredPicture) -> bool:
+    top, left, height, width = stroke.box
+    return top + height <= picture.height and left + width <= picture.width
+
+
+def _unfit(stroke: Stroke) -> XaiError:
+    return XaiError(f"Stroke {stroke.number} does not fit the picture: reload the page and draw it again.")
+
+
+def _digests(session: Session, row: StoredDraft, first: int) -> dict[int, str]:
+    """The digests of a draft's strokes from number `first` on."""
+    if first > row.number:
         return {}
-    query = sa.select(StoredStroke.number, StoredStroke.digest).where(
-        StoredStroke.draft_id == draft, StoredStroke.number.between(numbers[0], numbers[-1])
-    )
+    query = sa.select(StoredStroke.number, StoredStroke.digest)
+    query = query.where(StoredStroke.draft_id == row.id, StoredStroke.number >= first)
     return dict(session.execute(query).all())
 
 

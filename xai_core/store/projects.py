@@ -240,18 +240,21 @@ def _wanted(wanted: int) -> int:
 
 
 def _add_tasks(session: Session, project: int, tasks: Iterable[Task]) -> int:
-    last = session.scalar(sa.select(sa.func.max(ProjectPicture.position)).where(ProjectPicture.project_id == project))
-    start = 0 if last is None else last + 1
+    rows = session.scalars(sa.select(ProjectPicture).where(ProjectPicture.project_id == project))
+    there = {row.picture: row for row in rows}
+    registered = set(session.scalars(sa.select(StoredPicture.digest)))
+    start = 1 + max((row.position for row in there.values()), default=-1)
     tasks = list(tasks)
     for position, task in enumerate(tasks, start):
+        if task.picture not in registered:
+            stored(session, task.picture)  # says so
         known = None if task.known is None else _checked(session, task.picture, task.known)
-        stored(session, task.picture)
-        row = session.get(ProjectPicture, (project, task.picture))
-        if row is None:
-            row = ProjectPicture(project_id=project, picture=task.picture, position=position)
-            session.add(row)
+        if task.picture not in there:
+            there[task.picture] = ProjectPicture(project_id=project, picture=task.picture, position=position)
+            session.add(there[task.picture])
+        row = there[task.picture]
         row.question, row.known, row.removed = task.question, known, None
-        session.flush()
+    session.flush()
     return len(tasks)
 
 
@@ -268,7 +271,8 @@ def _set_examples(session: Session, project: int, examples: Iterable[Example]) -
 
 
 def _checked(session: Session, picture: str, mask: Mask) -> bytes:
-    check_mask(mask, stored(session, picture))
+    with session.no_autoflush:
+        check_mask(mask, stored(session, picture))
     return packed(mask.values)
 
 
