@@ -35,15 +35,16 @@ def inside_app(page: str) -> None:
     Until `app.py` has run once, Streamlit runs such a page alone, without its style and its navigation.
     """
     if not st.session_state.get("inside_app"):
-        st.session_state.wanted_page = page
-        st.switch_page("app.py", query_params=st.query_params)
+        st.session_state.wanted_page = page, st.query_params.to_dict()
+        st.switch_page("app.py")
 
 
 def go_on_to_wanted_page() -> None:
     """What `app.py` does with what `inside_app` has left."""
     st.session_state.inside_app = True
     if "wanted_page" in st.session_state:
-        st.switch_page(str(st.session_state.pop("wanted_page")), query_params=st.query_params)
+        page, query = st.session_state.pop("wanted_page")
+        st.switch_page(page, query_params=query)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

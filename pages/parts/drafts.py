@@ -83,6 +83,11 @@ def submit(draft: str, seconds: float) -> Version:
         return Version(versions + 1, _read(path).mask)
 
 
+def saved_draft(draft: str) -> Draft:
+    """A draft as it is saved."""
+    return _read(_file(draft))
+
+
 def _folder(annotator: str, picture_digest: str, project: str | None) -> Path:
     return settings.current().data / "drafts" / picture_digest[:32] / digest_of(annotator, project or "")[:16]
 

@@ -1,7 +1,7 @@
 """Segment Anything as a tool of the studio, where its package `segment_anything` and its weights are there.
 
-`XAI_SAM_WEIGHTS` names the weights' file, as published: sam_vit_b_*.pth, sam_vit_l_*.pth or sam_vit_h_*.pth. The network
-lives in a process of its own, so that the dashboard's never loads torch; it remembers the last picture that it saw.
+`XAI_SAM_WEIGHTS` names the weights' file, as published: sam_vit_b_*.pth, sam_vit_l_*.pth or sam_vit_h_*.pth. The
+network lives in a process of its own, so that the dashboard's never loads torch; it remembers the last picture.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def enlarged(labels: Labels, height: int, width: int) -> Labels:
         ((2 * np.arange(large) + 1) * small) // (2 * large)
         for large, small in zip((height, width), labels.shape, strict=True)
     )
-    return labels[rows[:, None], columns]
+    return np.asarray(labels[rows[:, None], columns])
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Hints:
 
 
 def grabcut(pixels: Pixels, hints: Hints, rounds: int = 5) -> Bools:
-    """The object within the hints' box as GrabCut sees it: bool (height, width) of the box, the same for the same hints.
+    """The object within the hints' box as GrabCut sees it: bool (height, width) of the box, equal for equal hints.
 
     It begins with the mask where there is one in the box, else with the whole box. Marked pixels keep their mark.
     Raises `XaiError` where the box is not in the picture, or leaves no background to learn from.
