@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "disk_cache_mb": ("100", 100),
     "max_upload_mb": ("5", 5),
     "max_megapixels": ("12", 12),
+    "sam_weights": ("/srv/sam_vit_b.pth", Path("/srv/sam_vit_b.pth")),
     "log_level": ("debug", "debug"),
 }
 WRONG: dict[str, str] = {

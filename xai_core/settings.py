@@ -54,6 +54,9 @@ class Settings(BaseModel):
     disk_cache_mb: int = Field(4000, ge=0, description="Megabytes of results kept on disk; 0 keeps none.")
     max_upload_mb: int = Field(20, ge=1, description="Largest picture file that is accepted, in megabytes.")
     max_megapixels: int = Field(64, ge=1, description="Largest picture that is decoded, in megapixels.")
+    sam_weights: Path | None = Field(
+        None, description="Weights of Segment Anything for the studio, where its package is installed."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="Detail of the log on standard error: debug, info, warning or error."
     )
@@ -63,7 +66,7 @@ class Settings(BaseModel):
     def _lower_case(cls, value: str) -> str:
         return value.strip().lower()
 
-    @field_validator("data", "imagenet50_dir")
+    @field_validator("data", "imagenet50_dir", "sam_weights")
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

@@ -35,7 +35,7 @@ def inside_app(page: str) -> None:
     Until `app.py` has run once, Streamlit runs such a page alone, without its style and its navigation.
     """
     if not st.session_state.get("inside_app"):
-        st.session_state.wanted_page = page
+        st.session_state.wanted_page = page, st.query_params.to_dict()
         st.switch_page("app.py")
 
 
@@ -43,7 +43,8 @@ def go_on_to_wanted_page() -> None:
     """What `app.py` does with what `inside_app` has left."""
     st.session_state.inside_app = True
     if "wanted_page" in st.session_state:
-        st.switch_page(str(st.session_state.pop("wanted_page")))
+        page, query = st.session_state.pop("wanted_page")
+        st.switch_page(page, query_params=query)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -96,9 +97,12 @@ def _component(name: str) -> Any:
     )
 
 
-def gallery(items: list[dict[str, str]], label: str, key: str) -> str:
-    """Thumbnails to choose from; `items` have `id`, `title` and `src`. Returns the chosen id, which pages keep."""
-    return _chosen("gallery", items, label, key, items[0]["id"])
+def gallery(items: list[dict[str, str]], label: str, key: str, step: int = 0) -> str:
+    """Thumbnails to choose from; `items` have `id`, `title` and `src`. Returns the chosen id, which pages keep.
+
+    With `step` it is the one so many places after it.
+    """
+    return _chosen("gallery", items, label, key, items[0]["id"], step)
 
 
 def stages(items: list[dict[str, Any]], label: str, first: str, key: str) -> str:
@@ -109,12 +113,15 @@ def stages(items: list[dict[str, Any]], label: str, first: str, key: str) -> str
     return _chosen("stages", items, label, key, first)
 
 
-def _chosen(name: str, items: list[dict[str, Any]], label: str, key: str, first: str) -> str:
+def _chosen(name: str, items: list[dict[str, Any]], label: str, key: str, first: str, step: int = 0) -> str:
     ids = [item["id"] for item in items]
     kept = f"{key}.kept"  # what belongs to a component is gone when another page is shown
     chosen = (st.session_state.get(key) or {}).get("selected") or st.session_state.get(kept)
     if chosen not in ids:
         chosen = first
+    if step:
+        chosen = ids[(ids.index(chosen) + step) % len(ids)]
+        st.session_state[key] = {"selected": chosen}
     result = _component(name)(
         data=orjson.dumps({"items": items, "label": label, "selected": chosen}),
         default={"selected": chosen},
@@ -153,3 +160,11 @@ def inspector(data: dict[str, Any], key: str, draw: Callable[[Sequence[int]], No
         data=orjson.dumps(data), key=key, on_target_change=lambda: None, on_region_change=drawn
     )
     return None if result.target is None else int(result.target)
+
+
+def studio(data: bytes, key: str, heard: Callable[[], None]) -> None:
+    """The canvas of the annotation studio; `heard` is called when its `message` is there, before the page runs again.
+
+    The component itself only loads the modules that `data` names (`parts/studio.py`).
+    """
+    _component("studio")(data=data, key=key, on_message_change=heard)

@@ -40,6 +40,27 @@ def choose() -> Picture | None:
     return _from_gallery(gallery)
 
 
+def step(by: int) -> None:
+    """Goes to the next picture of the gallery when its page runs again, or with -1 to the one before it."""
+    st.session_state["picture.step"] = by
+
+
+def address() -> str:
+    """What leads to the chosen picture again, GALLERY/FILE; "" for an upload."""
+    gallery = str(st.session_state.get("source.kept", ""))
+    name = st.session_state.get(f"gallery.{gallery}.kept")
+    return f"{gallery}/{name}" if name else ""
+
+
+def start_at(address: str) -> None:
+    """Chooses the picture that an address leads to; one that is not there is left alone."""
+    gallery, _, name = address.partition("/")
+    for found in galleries.galleries():
+        if found.name == gallery and any(sample.name == name for sample in found.samples):
+            st.session_state["source.kept"] = gallery
+            st.session_state[f"gallery.{gallery}.kept"] = name
+
+
 def _from_gallery(gallery: Gallery) -> Picture | None:
     items, problems = [], []
     for sample in gallery.samples:
@@ -56,7 +77,7 @@ def _from_gallery(gallery: Gallery) -> Picture | None:
         st.warning(problems[0] + others, icon=":material/broken_image:")
     if not items:
         return None
-    name = components.gallery(items, f"Pictures of {gallery.title}", key=f"gallery.{gallery.name}")
+    name = components.gallery(items, f"Pictures of {gallery.title}", key=f"gallery.{gallery.name}", step=_stepped())
     sample = next(sample for sample in gallery.samples if sample.name == name)
     try:
         picture = _opened(str(sample.path), sample.path.stat().st_mtime_ns, sample)
@@ -66,6 +87,10 @@ def _from_gallery(gallery: Gallery) -> Picture | None:
     about = [picture.title, picture.licence, picture.source]
     st.caption(" · ".join(part for part in about if part))
     return picture
+
+
+def _stepped() -> int:
+    return int(st.session_state.pop("picture.step", 0))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)

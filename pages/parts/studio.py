@@ -1,0 +1,167 @@
+"""The annotation studio: a canvas on which an annotator draws a picture's mask, and the server's half of it.
+
+The browser sends one message at a time: strokes by draft, and requests to open this tab's draft, to help a tool, to
+submit, and to go to another picture. Every run answers with what is saved; strokes travel once, pictures by address.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import streamlit as st
+from PIL import Image
+
+from pages.parts import components, drafts, modules
+from pages.parts.drafts import Version
+from xai_core.masks import segment_anything, tools
+from xai_core.masks.runs import decoded, encoded
+from xai_core.masks.strokes import Stroke
+from xai_core.types import Picture, XaiError
+
+FOLDER = components.ASSETS / "studio"
+UNREADABLE = "The browser sent something that cannot be read: reload the page; your saved strokes stay."
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Who draws on what; `submitted` is called with each version, `go` with -1 or 1 for another picture."""
+
+    annotator: str
+    picture: Picture
+    submitted: Callable[[Version], None]
+    go: Callable[[int], None]
+    project: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The canvas's own: another picture or annotator gets another canvas."""
+        return f"studio.{self.picture.digest[:16]}.{self.annotator}.{self.project or ''}"
+
+
+def studio(desk: Desk) -> None:
+    """The canvas, which alone runs again when something is drawn."""
+    st.fragment(lambda: _canvas(desk), key="studio_live")()
+
+
+def _canvas(desk: Desk) -> None:
+    key = desk.key
+
+    def heard() -> None:
+        message = (st.session_state.get(key) or {}).get("message")
+        if isinstance(message, dict):
+            st.session_state["studio.answer"] = {"key": key, **_answer(desk, message)}
+
+    answer = st.session_state.get("studio.answer")
+    if answer is None or answer["key"] != key:
+        answer = {}
+    data = {"script": modules.script(FOLDER, "studio.js"), **{name: answer[name] for name in answer if name != "key"}}
+    components.studio(orjson.dumps(data), key, heard)
+    if st.session_state.pop("studio.moved", False):
+        st.rerun()
+
+
+def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told the browser after its message: first its strokes are saved, then its requests are answered."""
+    saved, refused = _saved(message.get("strokes"))
+    answer: dict[str, Any] = {"heard": message.get("id"), "saved": saved, "refused": refused}
+    try:
+        if "ask" in message:
+            answer["answer"] = _helped(desk.picture, message["ask"])
+        if "submit" in message:
+            version = drafts.submit(str(message["submit"]["draft"]), float(message["submit"]["seconds"]))
+            words = f"Submitted as version {version.number}"
+            answer["said"] = {"id": message["id"], "words": words, "kind": "submitted"}
+            desk.submitted(version)
+        if "open" in message:
+            answer["opened"] = _opened(desk, message["open"])
+        if "go" in message:
+            desk.go(1 if message["go"] > 0 else -1)
+            st.session_state["studio.moved"] = True
+    except XaiError as error:
+        answer["said"] = {"id": message.get("id"), "words": str(error), "kind": "problem"}
+    except (TypeError, KeyError, ValueError, AttributeError):
+        answer["said"] = {"id": message.get("id"), "words": UNREADABLE, "kind": "problem"}
+    return answer
+
+
+def _saved(strokes: Any) -> tuple[dict[str, int], dict[str, str]]:
+    """The number up to which the strokes of each draft are saved, and why those of others are not."""
+    saved, refused = {}, {}
+    for draft, data in strokes.items() if isinstance(strokes, dict) else ():
+        try:
+            saved[draft] = drafts.add_strokes(draft, [Stroke.read(one) for one in data])
+        except XaiError as error:
+            refused[draft] = str(error)
+        except TypeError:
+            refused[draft] = UNREADABLE
+    return saved, refused
+
+
+def _opened(desk: Desk, wish: Mapping[str, Any]) -> dict[str, Any]:
+    """This tab's draft, and the addresses of its picture and mask."""
+    draft = drafts.open_draft(desk.annotator, desk.picture, str(wish["client"]), desk.project)
+    mask = ""
+    if draft.mask.any():
+        runs = orjson.dumps(encoded(draft.mask))
+        mask = modules.address(runs, "application/json", "studio mask", f"{draft.id} {draft.number}")
+    digest = desk.picture.digest
+    return {
+        "nonce": wish["nonce"],
+        "draft": draft.id,
+        "number": draft.number,
+        "size": desk.picture.size,
+        "picture": modules.address(_png(digest, desk.picture), "image/png", "studio picture", digest),
+        "mask": mask,
+        "tools": ["grabcut", *(["sam"] if segment_anything.available() else [])],
+    }
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _png(digest: str, _picture: Picture) -> bytes:
+    """The picture's exact pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(_picture.pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _helped(picture: Picture, question: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a tool: superpixels, or an object within a box; or the problem, in words."""
+    answer = {"id": question["id"], "kind": question["kind"]}
+    try:
+        if question["kind"] == "superpixels":
+            level = question["level"]
+            packed, size = _superpixels(picture.digest, level, picture)
+            name = f"{picture.digest} {level}"
+            labels = modules.address(packed, "application/octet-stream", f"studio {level}", name)
+            return {**answer, "level": level, "size": size, "labels": labels}
+        hints = _hints(picture, question)
+        segment = {"grabcut": tools.grabcut, "sam": segment_anything.segment}[question["kind"]]
+        return {**answer, "counts": encoded(segment(picture.pixels, hints))}
+    except XaiError as error:
+        return {**answer, "problem": str(error)}
+
+
+def _hints(picture: Picture, question: Mapping[str, Any]) -> tools.Hints:
+    """Hints from run lengths of the box."""
+    top, left, height, width = (int(one) for one in question["box"])
+    if min(top, left) < 0 or top + height > picture.size[0] or left + width > picture.size[1]:
+        raise XaiError("The box is not within the picture: draw it again.")
+    whole = []
+    for name in ("mask", "foreground", "background"):
+        mask = np.zeros(picture.size, dtype=bool)
+        mask[top : top + height, left : left + width] = decoded(question[name], height, width)
+        whole.append(mask)
+    return tools.Hints((top, left, height, width), *whole)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _superpixels(digest: str, level: str, _picture: Picture) -> tuple[bytes, tuple[int, ...]]:
+    """Labels as deflated 16-bit numbers, lowest byte first, and their height and width."""
+    labels = tools.superpixels(_picture.pixels, level)
+    return zlib.compress(labels.astype("<u2").tobytes(), 3), labels.shape

@@ -1,0 +1,406 @@
+"""The annotation studio as an annotator uses it: what is stored is what was drawn, pixel by pixel."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from scipy import ndimage
+
+from pages.parts import drafts
+from xai_core.images.galleries import bundled
+from xai_core.masks.tools import Hints, enlarged, grabcut, superpixels
+from xai_core.types import Bools, Picture
+
+from .conftest import Dashboard
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
+
+LONG = 60_000
+FILE = "coffee.png"  # 600 x 400 pixels: larger than half a pixel of the screen each
+ACROSS = ndimage.generate_binary_structure(2, 1)
+annotators = iter(range(1000))
+
+
+@pytest.fixture(scope="module")
+def coffee() -> Picture:
+    return next(sample for sample in bundled().samples if sample.name == FILE).open()
+
+
+@dataclass
+class Easel:
+    """The studio in a window: draws at pixels of the picture, and reads what the server has."""
+
+    page: Page
+    dashboard: Dashboard
+    annotator: str
+    picture: Picture
+
+    def open(self) -> None:
+        self.page.goto(f"{self.dashboard.url}/annotate?annotator={self.annotator}&picture=photos/{FILE}")
+        self.ready()
+
+    def ready(self) -> None:
+        expect(self.page.locator(".studio[data-draft]")).to_be_visible(timeout=LONG)
+        expect(self.page.locator(".studio .notice")).to_be_hidden(timeout=LONG)
+
+    @property
+    def stage(self) -> Locator:
+        return self.page.locator(".stage")
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where a place of the picture, in its pixels, is in the window."""
+        box = self.stage.bounding_box()
+        assert box is not None
+        scale, left, upper = (
+            float(str(self.stage.get_attribute(f"data-{name}"))) for name in ("scale", "left", "upper")
+        )
+        return box["x"] + left + x * scale, box["y"] + upper + y * scale
+
+    def click(self, x: float, y: float) -> None:
+        self.page.mouse.click(*self.place(x, y))
+
+    def drag(self, *points: tuple[float, float], steps: int = 12) -> None:
+        self.page.mouse.move(*self.place(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.place(*point), steps=steps)
+        self.page.mouse.up()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.stage.press(key)
+
+    def size(self, pixels: int) -> None:
+        """The brush's size by its keys."""
+        self.press(*["{"] * 40, *["}"] * (pixels // 10), *["]"] * (pixels % 10 - 1 if pixels < 10 else 0))
+
+    def saved(self) -> None:
+        expect(self.page.locator(".saved")).to_have_text("Saved", timeout=LONG)
+        expect(self.page.locator(".saved")).to_have_attribute("data-state", "saved")
+
+    def stored(self) -> Bools:
+        """The mask that the server has, once it is saved."""
+        self.saved()
+        draft = str(self.page.locator(".studio").get_attribute("data-draft"))
+        return drafts.saved_draft(draft).mask
+
+    def button(self, name: str) -> Locator:
+        return self.page.locator(".studio").get_by_role("button", name=name, exact=True)
+
+
+@pytest.fixture(autouse=True)
+def server_data(isolated: None, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data folder of the running dashboard."""
+    monkeypatch.setenv("XAI_DATA", str(dashboard.log.parent / "data"))
+
+
+@pytest.fixture
+def easel(page: Page, dashboard: Dashboard, coffee: Picture) -> Easel:
+    page.wait_for_timeout(500)
+    made = Easel(page, dashboard, f"Annotator {next(annotators)}", coffee)
+    made.open()
+    return made
+
+
+def grid(picture: Picture) -> tuple[Bools, Bools]:
+    """Rows and columns of the pixels' middles."""
+    down, right = np.mgrid[: picture.size[0], : picture.size[1]] + 0.5
+    return down, right
+
+
+def segment_distance(picture: Picture, *points: tuple[float, float]) -> np.ndarray:
+    """How far each pixel's middle is from a line through points (x, y)."""
+    down, right = grid(picture)
+    found = np.full(picture.size, np.inf)
+    for (ax, ay), (bx, by) in zip(points, points[1:] or points, strict=False):
+        dx, dy = bx - ax, by - ay
+        t = np.clip(((right - ax) * dx + (down - ay) * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
+        np.minimum(found, np.hypot(right - ax - t * dx, down - ay - t * dy), out=found)
+    return found
+
+
+def same(mask: Bools, distance: np.ndarray, radius: float, rounding: float = 1.5) -> None:
+    """A brush's line: exact but for the rounding of the pointer's way to pixels."""
+    assert mask[distance <= radius - rounding].all()
+    assert not mask[distance > radius + rounding].any()
+    assert mask.any()
+
+
+def test_brush_and_eraser_draw_what_they_cover(easel: Easel) -> None:
+    easel.size(30)
+    expect(easel.page.locator(".field output").first).to_have_text("30 px")
+    easel.drag((100, 100), (400, 250), (450, 60))
+    drawn = easel.stored()
+    distance = segment_distance(easel.picture, (100, 100), (400, 250), (450, 60))
+    same(drawn, distance, 15)
+    easel.press("e")
+    easel.drag((250, 20), (250, 350))
+    erased = segment_distance(easel.picture, (250, 20), (250, 350))
+    after = easel.stored()
+    assert not after[erased <= 13.5].any()
+    np.testing.assert_array_equal(after[erased > 16.5], drawn[erased > 16.5])
+
+
+def test_a_dot_is_exact(easel: Easel) -> None:
+    easel.size(20)
+    easel.click(300.1, 200.1)
+    down, right = grid(easel.picture)
+    np.testing.assert_array_equal(easel.stored(), np.hypot(right - 300, down - 200) <= 10)
+    easel.button("Square brush").click()
+    easel.click(100.1, 50.1)
+    square = (abs(right - 100) < 10) & (abs(down - 50) < 10)
+    np.testing.assert_array_equal(easel.stored() & (right < 150), square)
+
+
+def test_polygons_add_and_subtract(easel: Easel) -> None:
+    outer = [(100, 60), (500, 80), (420, 340), (130, 300)]
+    easel.press("p")
+    for corner in outer:
+        easel.click(*corner)
+    easel.press("Enter")
+    inner = [(200, 120), (380, 130), (300, 260)]
+    easel.press("x")
+    for corner in [*inner, (10, 10)]:
+        easel.click(*corner)
+    easel.press("Backspace")
+    easel.click(*inner[0])  # the first corner closes it
+    mask = easel.stored()
+    down, right = grid(easel.picture)
+
+    def inside(corners: list[tuple[int, int]]) -> Bools:
+        found = np.zeros(easel.picture.size, dtype=bool)
+        for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+            found ^= ((y0 <= down) != (y1 <= down)) & (right < x0 + (down - y0) * (x1 - x0) / ((y1 - y0) or 1))
+        return found
+
+    edge = np.minimum(
+        segment_distance(easel.picture, *outer, outer[0]), segment_distance(easel.picture, *inner, inner[0])
+    )
+    sure = edge > 1.5
+    np.testing.assert_array_equal(mask[sure], (inside(outer) & ~inside(inner))[sure])
+    assert not mask[200, 300] and mask[100, 200]
+    easel.press("x")
+    easel.click(20, 350)
+    easel.click(90, 350)
+    easel.press("Escape", "Enter")
+    np.testing.assert_array_equal(easel.stored(), mask, "given up")
+
+
+def test_rectangles_fill_holes_invert_and_clear(easel: Easel) -> None:
+    easel.press("r")
+    easel.drag((50.5, 40.5), (250.5, 200.5))
+    easel.page.keyboard.down("Shift")
+    easel.drag((100.5, 80.5), (150.5, 120.5))
+    easel.page.keyboard.up("Shift")
+    expected = np.zeros(easel.picture.size, dtype=bool)
+    expected[40:201, 50:251] = True
+    expected[80:121, 100:151] = False
+    np.testing.assert_array_equal(easel.stored(), expected)
+    menu = easel.page.locator("summary[aria-label='Change the whole mask']")
+    menu.click()
+    easel.button("Fill holes").click()
+    expected[40:201, 50:251] = True
+    np.testing.assert_array_equal(easel.stored(), expected)
+    easel.page.get_by_label("Pixels to grow or shrink by").fill("5")
+    easel.button("Shrink").click()
+    expected = ndimage.binary_erosion(expected, np.ones((11, 11)))
+    np.testing.assert_array_equal(easel.stored(), expected)
+    easel.button("Invert").click()
+    np.testing.assert_array_equal(easel.stored(), ~expected)
+    easel.button("Clear").click()
+    assert not easel.stored().any()
+
+
+def test_flood_fill_takes_what_is_joined_and_alike(easel: Easel) -> None:
+    easel.press("f")
+    easel.click(300.5, 200.5)
+    pixels = easel.picture.pixels.astype(int)
+    alike = (abs(pixels - pixels[200, 300]) <= 24).all(axis=-1)
+    labels, _ = ndimage.label(alike, structure=ACROSS)
+    np.testing.assert_array_equal(easel.stored(), labels == labels[200, 300])
+
+
+def test_superpixels_are_painted_whole(easel: Easel) -> None:
+    easel.press("s")
+    expect(easel.page.locator(".studio[data-level=medium]")).to_be_visible(timeout=LONG)
+    places = [(300, 200), (120, 330), (560, 30)]
+    for x, y in places:
+        easel.click(x + 0.5, y + 0.5)
+    labels = enlarged(superpixels(easel.picture.pixels, "medium"), *easel.picture.size)
+    expected = np.isin(labels, [labels[y, x] for x, y in places])
+    np.testing.assert_array_equal(easel.stored(), expected)
+    easel.page.keyboard.down("Shift")
+    easel.click(*(one + 0.5 for one in places[1]))
+    easel.page.keyboard.up("Shift")
+    x, y = places[1]
+    np.testing.assert_array_equal(easel.stored(), expected & (labels != labels[y, x]))
+
+
+def test_grabcut_is_shown_before_it_is_accepted(easel: Easel) -> None:
+    easel.press("g")
+    easel.drag((120.5, 30.5), (480.5, 330.5))
+    accept = easel.button("Accept")
+    expect(accept).to_be_enabled(timeout=LONG)
+    assert not easel.stored().any(), "a preview is not saved"
+    easel.press("Enter")
+    nothing = np.zeros(easel.picture.size, dtype=bool)
+    box = (30, 120, 301, 361)
+    expected = nothing.copy()
+    expected[30:331, 120:481] = grabcut(easel.picture.pixels, Hints(box, nothing, nothing, nothing))
+    np.testing.assert_array_equal(easel.stored(), expected)
+    assert 0.2 < expected[30:331, 120:481].mean() < 0.95
+    easel.drag((120.5, 30.5), (480.5, 330.5))
+    expect(accept).to_be_enabled(timeout=LONG)
+    easel.page.keyboard.down("Shift")
+    easel.drag((280, 180), (320, 200))
+    easel.page.keyboard.up("Shift")
+    expect(easel.page.locator(".studio .notice")).to_be_hidden(timeout=LONG)
+    easel.press("Enter")
+    assert not easel.stored()[180:200, 285:315].any(), "what was marked as background"
+    before = easel.stored()
+    easel.drag((120.5, 30.5), (480.5, 330.5))
+    expect(accept).to_be_enabled(timeout=LONG)
+    easel.press("Escape")
+    np.testing.assert_array_equal(easel.stored(), before, "dropped")
+
+
+def test_every_stroke_is_undone_and_redone(easel: Easel) -> None:
+    masks = [easel.stored()]
+    for x in (100, 200, 300):
+        easel.drag((x, 100), (x + 60, 300))
+        masks.append(easel.stored())
+    assert len({mask.tobytes() for mask in masks}) == 4
+    for mask in reversed(masks[:-1]):
+        easel.press("Control+z")
+        np.testing.assert_array_equal(easel.stored(), mask)
+    expect(easel.button("Undo")).to_be_disabled()
+    for mask in masks[1:3]:
+        easel.press("Control+Shift+Z")
+        np.testing.assert_array_equal(easel.stored(), mask)
+    easel.press("Control+y")
+    np.testing.assert_array_equal(easel.stored(), masks[3])
+
+
+def test_a_single_pixel_is_drawn_when_it_is_magnified(easel: Easel) -> None:
+    easel.size(1)
+    easel.page.mouse.move(*easel.place(450.5, 120.5))
+    for _ in range(20):
+        easel.page.mouse.wheel(0, -120)
+    expect(easel.page.locator(".status .zoom")).to_have_text(re.compile(r"^\d{4} %$"))
+    easel.page.wait_for_timeout(200)
+    easel.click(450.5, 120.5)
+    easel.click(452.1, 119.9)
+    expected = np.zeros(easel.picture.size, dtype=bool)
+    expected[120, 450] = expected[119, 452] = True
+    np.testing.assert_array_equal(easel.stored(), expected)
+    before = easel.place(0, 0)
+    easel.page.keyboard.down("Space")
+    easel.drag((450, 120), (451, 121))
+    easel.page.keyboard.up("Space")
+    assert easel.place(0, 0) != before, "Space pans"
+    np.testing.assert_array_equal(easel.stored(), expected)
+    easel.press("0")
+    expect(easel.page.locator(".status .zoom")).not_to_have_text(re.compile(r"^\d{4} %$"))
+
+
+def test_a_reload_in_mid_drawing_brings_everything_back(easel: Easel) -> None:
+    easel.drag((100, 100), (300, 200))
+    easel.drag((300, 100), (100, 200))
+    before = easel.stored()
+    easel.page.reload()
+    easel.ready()
+    expect(easel.page.locator(".status .area")).to_have_text(re.compile(r"Mask \d"))
+    np.testing.assert_array_equal(easel.stored(), before)
+    easel.drag((400, 300), (500, 300))
+    after = easel.stored()
+    assert after[300, 450] and (after >= before).all()
+
+
+def test_another_page_and_back(easel: Easel) -> None:
+    easel.drag((100, 100), (300, 200))
+    before = easel.stored()
+    easel.page.get_by_role("link", name="Methods").click()
+    expect(easel.page.get_by_role("heading", name="Methods", exact=True)).to_be_visible(timeout=LONG)
+    easel.page.get_by_role("link", name="Annotate").click()
+    easel.ready()
+    np.testing.assert_array_equal(easel.stored(), before)
+    easel.drag((400, 300), (500, 300))
+    assert easel.stored()[300, 450]
+
+
+def test_strokes_wait_in_the_browser_while_there_is_no_connection(easel: Easel) -> None:
+    """What was drawn without a connection is there after the page was closed and opened anew."""
+    easel.drag((100, 100), (300, 200))
+    before = easel.stored()
+    easel.page.evaluate("""() => {  // messages leave the browser no more
+        WebSocket.prototype.send = () => {};
+        window.fetch = () => Promise.reject(new Error("offline"));
+    }""")
+    easel.drag((400, 300), (500, 300))
+    easel.drag((400, 320), (500, 320))
+    expect(easel.page.locator(".saved")).to_have_text("Offline: 2 strokes are kept in this browser", timeout=LONG)
+    easel.page.on("dialog", lambda dialog: dialog.accept())
+    easel.page.reload()
+    easel.ready()
+    after = easel.stored()
+    assert after[300, 450] and after[320, 450] and (after >= before).all()
+
+
+@pytest.fixture
+def other(browser: Browser, easel: Easel) -> Iterator[Easel]:
+    """The same picture and annotator in a second tab of the same browser."""
+    context: BrowserContext = easel.page.context
+    page = context.new_page()
+    made = Easel(page, easel.dashboard, easel.annotator, easel.picture)
+    yield made
+    page.close()
+
+
+def test_two_tabs_keep_what_each_has_drawn(easel: Easel, other: Easel) -> None:
+    easel.drag((100, 100), (300, 100))
+    common = easel.stored()
+    other.open()
+    np.testing.assert_array_equal(other.stored(), common, "goes on from the newest")
+    easel.drag((100, 200), (300, 200))
+    other.drag((100, 300), (300, 300))
+    one, two = easel.stored(), other.stored()
+    assert one[200, 200] and not one[300, 200]
+    assert two[300, 200] and not two[200, 200]
+    easel.page.reload()
+    easel.ready()
+    np.testing.assert_array_equal(easel.stored(), one)
+
+
+def test_keys_are_left_alone_while_somebody_types(easel: Easel) -> None:
+    field = easel.page.get_by_role("textbox", name="Your name")
+    field.click()
+    field.press_sequentially("eps")
+    expect(easel.page.locator(".studio")).to_have_attribute("data-tool", "brush")
+    expect(field).to_have_value(re.compile("eps"))
+
+
+def test_submitting_gives_a_version_and_the_arrows_another_picture(easel: Easel) -> None:
+    easel.press("Control+Enter")
+    expect(easel.page.get_by_text("The mask is empty")).to_be_visible()
+    easel.drag((100, 100), (300, 200))
+    drawn = easel.stored()
+    draft = easel.page.locator(".studio").get_attribute("data-draft")
+    easel.press("Control+Enter")
+    expect(easel.page.locator(".studio .notice")).to_have_text("Submitted as version 1", timeout=LONG)
+    np.testing.assert_array_equal(easel.stored(), drawn)
+    easel.press("ArrowRight")
+    expect(easel.page).to_have_url(re.compile("flower"), timeout=LONG)
+    deadline = time.monotonic() + 30
+    while easel.page.locator(".studio").get_attribute("data-draft") in (draft, None) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    easel.ready()
+    assert not easel.stored().any()
+    easel.press("ArrowLeft")
+    expect(easel.page).to_have_url(re.compile("coffee"), timeout=LONG)
+    easel.ready()
