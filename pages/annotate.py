@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts import backend, components, picture
-from pages.parts.drafts import Version
 from pages.parts.studio import Desk, studio
+from xai_core.store.versions import Version
 
 
 def main() -> None:

@@ -17,11 +17,12 @@ import orjson
 import streamlit as st
 from PIL import Image
 
-from pages.parts import components, drafts, modules
-from pages.parts.drafts import Version
+from pages.parts import components, modules
 from xai_core.masks import segment_anything, tools
 from xai_core.masks.runs import decoded, encoded
 from xai_core.masks.strokes import Stroke
+from xai_core.store import drafts, pictures
+from xai_core.store.versions import Version
 from xai_core.types import Picture, XaiError
 
 FOLDER = components.ASSETS / "studio"
@@ -36,7 +37,7 @@ class Desk:
     picture: Picture
     submitted: Callable[[Version], None]
     go: Callable[[int], None]
-    project: str | None = None
+    project: int | None = None
 
     @property
     def key(self) -> str:
@@ -74,7 +75,7 @@ def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:
         if "ask" in message:
             answer["answer"] = _helped(desk.picture, message["ask"])
         if "submit" in message:
-            version = drafts.submit(str(message["submit"]["draft"]), float(message["submit"]["seconds"]))
+            version = drafts.submit(int(message["submit"]["draft"]), float(message["submit"]["seconds"]))
             words = f"Submitted as version {version.number}"
             answer["said"] = {"id": message["id"], "words": words, "kind": "submitted"}
             desk.submitted(version)
@@ -95,25 +96,25 @@ def _saved(strokes: Any) -> tuple[dict[str, int], dict[str, str]]:
     saved, refused = {}, {}
     for draft, data in strokes.items() if isinstance(strokes, dict) else ():
         try:
-            saved[draft] = drafts.add_strokes(draft, [Stroke.read(one) for one in data])
+            saved[draft] = drafts.add_strokes(int(draft), [Stroke.read(one) for one in data])
         except XaiError as error:
             refused[draft] = str(error)
-        except TypeError:
+        except (TypeError, ValueError):
             refused[draft] = UNREADABLE
     return saved, refused
 
 
 def _opened(desk: Desk, wish: Mapping[str, Any]) -> dict[str, Any]:
     """This tab's draft, and the addresses of its picture and mask."""
-    draft = drafts.open_draft(desk.annotator, desk.picture, str(wish["client"]), desk.project)
+    digest = pictures.register(desk.picture)
+    draft = drafts.open_draft(desk.annotator, digest, str(wish["client"]), desk.project)
     mask = ""
-    if draft.mask.any():
-        runs = orjson.dumps(encoded(draft.mask))
+    if draft.mask.values.any():
+        runs = orjson.dumps(encoded(draft.mask.values))
         mask = modules.address(runs, "application/json", "studio mask", f"{draft.id} {draft.number}")
-    digest = desk.picture.digest
     return {
         "nonce": wish["nonce"],
-        "draft": draft.id,
+        "draft": str(draft.id),
         "number": draft.number,
         "size": desk.picture.size,
         "picture": modules.address(_png(digest, desk.picture), "image/png", "studio picture", digest),
