@@ -63,15 +63,21 @@ def open_draft(annotator: str, picture: Picture, client: str, project: str | Non
 def add_strokes(draft: str, strokes: Sequence[Stroke]) -> int:
     """Saves strokes; returns the number up to which all are saved. Those that are saved already are left out."""
     with _writing:
-        found = _read(_file(draft))
-        fresh = []
+        head, *lines = _lines(_file(draft))
+        height, width = head["size"]
+        number = sum("counts" in line for line in lines)
+        fresh: list[Any] = []
         for stroke in sorted(strokes, key=lambda one: one.number):
-            if stroke.number == found.number + len(fresh) + 1:
-                drawn(found.mask, [stroke])
+            top, left, tall, wide = stroke.box
+            if top + tall > height or left + wide > width:
+                raise XaiError(
+                    f"Stroke {stroke.number} lies outside of the picture: reload the page and draw it again."
+                )
+            if stroke.number == number + len(fresh) + 1:
                 fresh.append(vars(stroke))
         if fresh:
             _append(draft, fresh)
-        return found.number + len(fresh)
+        return number + len(fresh)
 
 
 def submit(draft: str, seconds: float) -> Version:
