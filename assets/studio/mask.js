@@ -9,8 +9,9 @@ export class Mask {
   constructor(width, height) {
     this.width = width;
     this.height = height;
-    this.values = new Uint8Array(width * height);
-    this.kept = new Uint8Array(width * height);
+    const bytes = 4 * Math.ceil((width * height) / 4);
+    this.words = [new Int32Array(bytes / 4), new Int32Array(bytes / 4)];
+    [this.values, this.kept] = this.words.map(({ buffer }) => new Uint8Array(buffer, 0, width * height));
     this.count = 0; // pixels of the object in `kept`
   }
 
@@ -37,20 +38,28 @@ export class Mask {
     if (left < right) this.values.fill(value, y * this.width + left, y * this.width + right);
   }
 
-  // The smallest box within `box` that has all that changed since the last commit, or null.
+  // The smallest box that has all that changed since the last commit, or null; all of it is within `box`.
   changed(box) {
+    const { values, kept, width } = this;
+    const [words, others] = this.words; // four pixels are compared at once
     const found = { top: -1, left: box.right, bottom: -1, right: box.left };
     for (let y = box.top; y < box.bottom; y++) {
-      const row = y * this.width;
-      let x = box.left;
-      while (x < box.right && this.values[row + x] === this.kept[row + x]) x++;
-      if (x === box.right) continue;
+      const row = y * width;
+      let word = (row + box.left) >> 2;
+      const end = (row + box.right + 3) >> 2;
+      while (word < end && words[word] === others[word]) word++;
+      if (word === end) continue;
+      let left = Math.max(box.left, 4 * word - row);
+      while (left < box.right && values[row + left] === kept[row + left]) left++;
+      if (left === box.right) continue; // the change is in the next row, whose first pixels share the word
+      let last = end - 1;
+      while (words[last] === others[last]) last--;
+      let right = Math.min(box.right, 4 * last + 4 - row);
+      while (values[row + right - 1] === kept[row + right - 1]) right--;
       if (found.top < 0) found.top = y;
       found.bottom = y + 1;
-      found.left = Math.min(found.left, x);
-      let end = box.right;
-      while (end > found.right && this.values[row + end - 1] === this.kept[row + end - 1]) end--;
-      found.right = Math.max(found.right, end);
+      found.left = Math.min(found.left, left);
+      found.right = Math.max(found.right, right);
     }
     return found.top < 0 ? null : found;
   }

@@ -5,7 +5,7 @@ import { KEYS } from "./keys.js";
 const TOOLS = [
   ["brush", "brush", "Brush", "B"],
   ["eraser", "ink_eraser", "Eraser", "E"],
-  ["polygon", "polyline", "Polygon", "P"],
+  ["polygon", "pentagon", "Polygon", "P"],
   ["rectangle", "rectangle", "Rectangle", "R"],
   ["ellipse", "circle", "Ellipse", "O"],
   ["flood", "format_color_fill", "Fill by colour", "F"],
@@ -112,8 +112,8 @@ export class Panel {
     };
     this.options = {
       mode: this.choice("mode", "Add or subtract", [["add", "Add", "add", "X"], ["subtract", "Subtract", "remove", "X"]], get("mode"), set("mode")),
-      size: make("div", { class: "pair" },
-        this.slider("Size", "Brush size", 0, Math.log2(400), size.get, size.set, (value) => `${Math.round(2 ** value)} px`),
+      size: this.slider("Size", "Brush size", 0, Math.log2(400), size.get, size.set, (value) => `${Math.round(2 ** value)} px`),
+      square: make("div", { class: "pair" },
         this.choice("square", "Brush shape", [[false, "Round brush", "circle"], [true, "Square brush", "square"]], get("square"), set("square"))),
       tolerance: this.slider("Tolerance", "Colour tolerance", 0, 128, get("tolerance"), (value) => studio.set("tolerance", Math.round(value))),
       level: this.choice("level", "Size of the patches", ["coarse", "medium", "fine"].map((one) => [one, one[0].toUpperCase() + one.slice(1)]), get("level"), set("level")),

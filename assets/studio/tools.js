@@ -52,13 +52,13 @@ class Tool {
     context.setLineDash([]);
   }
 
-  brushCursor(context, point, colour) {
+  brushCursor(context, point, colour, square = false) {
     const { settings, view } = this.studio;
     const { x, y } = seat(point, settings.size);
     const [left, top] = view.onStage(x, y);
     const half = (settings.size / 2) * view.scale;
     context.beginPath();
-    if (settings.square) context.rect(left - half, top - half, 2 * half, 2 * half);
+    if (square) context.rect(left - half, top - half, 2 * half, 2 * half);
     else context.arc(left, top, half, 0, 2 * Math.PI);
     this.stroke(context, colour);
   }
@@ -69,7 +69,7 @@ export class Brush extends Tool {
     super(studio);
     this.erases = erases;
     this.name = erases ? "eraser" : "brush";
-    this.options = ["size"];
+    this.options = ["size", "square"];
   }
 
   at(point) {
@@ -111,7 +111,7 @@ export class Brush extends Tool {
   }
 
   draw(context) {
-    if (this.hover) this.brushCursor(context, this.hover, this.erases ? "#ffd0d0" : "#fff");
+    if (this.hover) this.brushCursor(context, this.hover, this.erases ? "#ffd0d0" : "#fff", this.studio.settings.square);
   }
 }
 

@@ -5,6 +5,8 @@
 
 const CLOSEST = 64; // device pixels per pixel of the picture
 const SMALLEST = 256; // pixels a side of the smallest copy of the picture
+const RIM = 10; // pixels of the screen around the whole picture
+const LEAST = 1e-3;
 const PREVIEW = 2;
 
 export class View {
@@ -58,7 +60,8 @@ export class View {
   }
 
   get fitting() {
-    return Math.min(this.width / this.mask.width, this.height / this.mask.height);
+    const rim = 2 * RIM * this.ratio;
+    return Math.max(1, Math.min((this.width - rim) / this.mask.width, (this.height - rim) / this.mask.height) / LEAST) * LEAST;
   }
 
   fit() {
@@ -175,11 +178,16 @@ export class View {
     const first = columns.findIndex((x) => x >= 0);
     const last = columns.findLastIndex((x) => x < mask.width);
     if (first < 0) return samples;
-    for (let y = 0; y < height; y++) {
+    for (let y = 0, above = -1; y < height; y++) {
       const row = Math.floor((upper + y + 0.5 - this.upper) / scale);
       if (row < 0 || row >= mask.height) continue;
       const start = row * mask.width;
       const to = y * width;
+      if (row === above) {
+        samples.copyWithin(to, to - width, to);
+        continue;
+      }
+      above = row;
       for (let x = first; x <= last; x++) samples[to + x] = values[start + columns[x]];
       if (!preview || row < preview.box.top || row >= preview.box.bottom) continue;
       const inside = (row - preview.box.top) * (preview.box.right - preview.box.left) - preview.box.left;
@@ -194,25 +202,26 @@ export class View {
 
   paint(pixels, samples, width, height, rim) {
     const { colour, opacity, outline } = this.look;
-    const alpha = (part) => (Math.round(255 * part) << 24) >>> 0;
+    const alpha = (part) => Math.round(255 * part) << 24;
     const [own, other] = [colour, "#ffb000"].map((text) => {
       const [red, green, blue] = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
-      return ((blue << 16) | (green << 8) | red) >>> 0;
+      return (blue << 16) | (green << 8) | red;
     });
-    const fills = [0, own | alpha(outline ? 0 : opacity), other | alpha(outline ? 0.25 : Math.max(0.35, opacity))];
-    const edges = [0, own | alpha(1), other | alpha(1)];
+    const fills = Uint32Array.of(0, own | alpha(outline ? 0 : opacity), other | alpha(outline ? 0.25 : Math.max(0.35, opacity)));
+    const edges = Uint32Array.of(0, own | alpha(1), other | alpha(1));
     const wide = width + 2 * rim;
+    const down = rim * wide;
     for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        const at = (y + rim) * wide + x + rim;
+      const end = (y + 1) * width;
+      for (let to = y * width, at = (y + rim) * wide + rim; to < end; to++, at++) {
         const value = samples[at];
-        if (!value) continue;
-        const edge =
-          samples[at - rim] !== value ||
-          samples[at + rim] !== value ||
-          samples[at - rim * wide] !== value ||
-          samples[at + rim * wide] !== value;
-        pixels[y * width + x] = edge ? edges[value] : fills[value];
+        if (value === 0) continue;
+        const inside =
+          samples[at - rim] === value &&
+          samples[at + rim] === value &&
+          samples[at - down] === value &&
+          samples[at + down] === value;
+        pixels[to] = inside ? fills[value] : edges[value];
       }
     }
   }

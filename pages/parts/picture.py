@@ -46,19 +46,20 @@ def step(by: int) -> None:
 
 
 def address() -> str:
-    """What leads to the chosen picture again, GALLERY/FILE; "" for an upload."""
-    gallery = str(st.session_state.get("source.kept", ""))
-    name = st.session_state.get(f"gallery.{gallery}.kept")
-    return f"{gallery}/{name}" if name else ""
+    """What leads to the chosen picture again, the gallery's title and the file's name; "" for an upload."""
+    source = st.session_state.get("source.kept")
+    name = st.session_state.get(f"gallery.{source}.kept")
+    title = next((gallery.title for gallery in galleries.galleries() if gallery.name == source), "")
+    return f"{title}/{name}" if title and name else ""
 
 
 def start_at(address: str) -> None:
     """Chooses the picture that an address leads to; one that is not there is left alone."""
-    gallery, _, name = address.partition("/")
-    for found in galleries.galleries():
-        if found.name == gallery and any(sample.name == name for sample in found.samples):
-            st.session_state["source.kept"] = gallery
-            st.session_state[f"gallery.{gallery}.kept"] = name
+    title, _, name = address.rpartition("/")
+    for gallery in galleries.galleries():
+        if gallery.title == title and any(sample.name == name for sample in gallery.samples):
+            st.session_state["source.kept"] = gallery.name
+            st.session_state[f"gallery.{gallery.name}.kept"] = name
 
 
 def _from_gallery(gallery: Gallery) -> Picture | None:

@@ -35,6 +35,10 @@ LOCK = 0x5A11E4C7
 FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
 
 
+class Unanswered(XaiError):
+    """The database did not answer; nothing was changed, and the same may work later."""
+
+
 @dataclass(frozen=True)
 class _Database:
     """An engine, and the lock that lets threads write to SQLite one after the other instead of polling for it."""
@@ -100,7 +104,7 @@ def _session(engine: sa.Engine) -> Iterator[Session]:
         ) from error
 
 
-def _unanswered(error: Exception) -> XaiError:
+def _unanswered(error: Exception) -> Unanswered:
     return XaiError(
         f"The database does not answer ({_reason(error)}); nothing was changed: try again, or tell the operator."
     )

@@ -19,8 +19,8 @@ from .packing import packed, unpacked
 from .pictures import stored
 from .schema import Annotator, StoredPicture, StoredReview, StoredVersion, now
 
-SMART_TOOLS = frozenset({"superpixel", "grabcut", "wand", "segment_anything"})
-"""Tools that look at the picture: a mask that was made with one is not by hand alone."""
+SMART_TOOLS = frozenset({"superpixel", "grabcut", "flood", "sam"})
+"""Tools that look at the picture, by the first word of their strokes: a mask made with one is not by hand alone."""
 Origin = Literal["studio", "import"]
 
 
@@ -184,7 +184,7 @@ def add_version(
         runs=runs,
         seconds=seconds,
         tools=dict(tools or {}),
-        smart=bool(SMART_TOOLS & set(tools or ())),
+        smart=any(tool.split()[0] in SMART_TOOLS for tool in tools or ()),
         origin=origin,
         submitted=now(),
         submitted_by=who,
