@@ -22,6 +22,7 @@ from xai_core.masks import segment_anything, tools
 from xai_core.masks.runs import decoded, encoded
 from xai_core.masks.strokes import Stroke
 from xai_core.store import drafts, pictures
+from xai_core.store.database import Unanswered
 from xai_core.store.versions import Version
 from xai_core.types import Picture, XaiError
 
@@ -69,7 +70,10 @@ def _canvas(desk: Desk) -> None:
 
 def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:
     """What is told the browser after its message: first its strokes are saved, then its requests are answered."""
-    saved, refused = _saved(message.get("strokes"))
+    try:
+        saved, refused = _saved(message.get("strokes"))
+    except Unanswered as error:  # not heard: the browser sends it all again
+        return {"saved": {}, "refused": {}, "said": {"id": message.get("id"), "words": str(error), "kind": "problem"}}
     answer: dict[str, Any] = {"heard": message.get("id"), "saved": saved, "refused": refused}
     try:
         if "ask" in message:
@@ -97,6 +101,8 @@ def _saved(strokes: Any) -> tuple[dict[str, int], dict[str, str]]:
     for draft, data in strokes.items() if isinstance(strokes, dict) else ():
         try:
             saved[draft] = drafts.add_strokes(int(draft), [Stroke.read(one) for one in data])
+        except Unanswered:
+            raise
         except XaiError as error:
             refused[draft] = str(error)
         except (TypeError, ValueError):

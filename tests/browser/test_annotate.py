@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from scipy import ndimage
 
-from pages.parts import drafts
 from xai_core.images.galleries import bundled
 from xai_core.masks.tools import Hints, enlarged, grabcut, superpixels
+from xai_core.store import drafts
 from xai_core.types import Bools, Picture
 
 from .conftest import Dashboard
@@ -89,7 +89,7 @@ class Easel:
         """The mask that the server has, once it is saved."""
         self.saved()
         draft = str(self.page.locator(".studio").get_attribute("data-draft"))
-        return drafts.saved_draft(draft).mask
+        return drafts.saved_draft(int(draft)).mask.values
 
     def button(self, name: str) -> Locator:
         return self.page.locator(".studio").get_by_role("button", name=name, exact=True)

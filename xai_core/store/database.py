@@ -105,7 +105,7 @@ def _session(engine: sa.Engine) -> Iterator[Session]:
 
 
 def _unanswered(error: Exception) -> Unanswered:
-    return XaiError(
+    return Unanswered(
         f"The database does not answer ({_reason(error)}); nothing was changed: try again, or tell the operator."
     )
 
