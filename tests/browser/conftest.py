@@ -29,12 +29,54 @@ QUIET = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Dashboard:
-    """A running dashboard: its address, and the file that it logs to."""
+    """A dashboard with an empty data folder and the real EfficientNet-Lite0: its address, and the file it logs to."""
 
     url: str
     log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Dashboard:
+        """One that is not started yet, on a port that is free."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        return cls(f"http://127.0.0.1:{port}", folder / "log")
+
+    @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self.log.parent / "data"
+
+    def start(self) -> None:
+        """Starts `streamlit run app.py` and waits until it answers."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("XAI_")}
+        torch_home = str(self.log.parent / "torch")
+        environment |= {"XAI_DATA": str(self.data), "TORCH_HOME": torch_home, "XAI_LOG_LEVEL": "info"}
+        port = self.url.rpartition(":")[2]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+        with self.log.open("a") as output:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        for _ in range(240):
+            try:
+                if urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2).read() == b"ok":
+                    return
+            except OSError:
+                time.sleep(0.25)
+        pytest.fail(f"the dashboard did not start:\n{self.log.read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """Ends it at once, as a power loss would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(timeout=30)
 
 
 @pytest.fixture(scope="session")
@@ -51,31 +93,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """`streamlit run app.py` with an empty data folder and the real EfficientNet-Lite0."""
-    folder = tmp_path_factory.mktemp("dashboard")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("XAI_")}
-    environment |= {"XAI_DATA": str(folder / "data"), "TORCH_HOME": str(folder / "torch"), "XAI_LOG_LEVEL": "info"}
-    log = folder / "log"
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    url = f"http://127.0.0.1:{port}"
+    """One that runs for all tests."""
+    made = Dashboard.in_folder(tmp_path_factory.mktemp("dashboard"))
     try:
-        for _ in range(240):
-            try:
-                if urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).read() == b"ok":
-                    break
-            except OSError:
-                time.sleep(0.25)
-        else:
-            pytest.fail(f"the dashboard did not start:\n{log.read_text()[-2000:]}")
-        yield Dashboard(url, log)
+        made.start()
+        yield made
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        made.stop()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Twenty annotators who save strokes at once."""
+"""Twenty annotators who save strokes at once, each through the function that the page calls with a browser's message."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 
+from pages.parts import studio
+from pages.parts.studio import Desk
 from xai_core.masks.strokes import Stroke
 from xai_core.store import drafts
 from xai_core.store.pictures import register
@@ -41,12 +43,12 @@ def a_disc(number: int, random: np.random.Generator) -> Stroke:
 def test_twenty_annotators_save_without_an_error_a_loss_or_a_wait(
     store: str, pause: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photo = register(a_picture(1, (SIDE, SIDE)))
+    photo = a_picture(1, (SIDE, SIDE))
     taken: list[float] = []
     errors: list[BaseException] = []
     saved: dict[int, int] = {}
     strokes = [[a_disc(number, np.random.default_rng([number, who])) for number in range(1, 41)] for who in range(5)]
-    opened = [drafts.open_draft(f"Annotator {who}", photo, "tab").id for who in range(ANNOTATORS)]
+    opened = [drafts.open_draft(f"Annotator {who}", register(photo), "tab").id for who in range(ANNOTATORS)]
     until = time.monotonic() + SECONDS
 
     def draw(who: int) -> None:
@@ -55,10 +57,11 @@ def test_twenty_annotators_save_without_an_error_a_loss_or_a_wait(
         try:
             while time.monotonic() < until:
                 number += 1
-                shape = strokes[who % 5][number % 40]
-                stroke = Stroke(number, shape.tool, shape.box, shape.counts)
+                stroke = {**vars(strokes[who % 5][number % 40]), "number": number}
+                message = {"id": str(number), "strokes": {str(opened[who]): [stroke]}}
                 start = time.perf_counter()
-                assert drafts.add_strokes(opened[who], [stroke]) == number
+                answer = studio._answer(Desk(f"Annotator {who}", photo, print, print), message)
+                assert answer["saved"] == {str(opened[who]): number}, answer
                 taken.append(time.perf_counter() - start)
                 saved[who] = number
                 time.sleep(pause)
