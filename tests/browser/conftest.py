@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,18 +50,21 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
-def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """`streamlit run app.py` with an empty data folder and the real EfficientNet-Lite0."""
-    folder = tmp_path_factory.mktemp("dashboard")
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[tuple[Dashboard, subprocess.Popen[bytes]]]:
+    """`streamlit run app.py` with its data in a folder; the process may be killed by whoever uses it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XAI_")}
     environment |= {"XAI_DATA": str(folder / "data"), "TORCH_HOME": str(folder / "torch"), "XAI_LOG_LEVEL": "info"}
     log = folder / "log"
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    with log.open("w") as output:
+    with log.open("a") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -72,10 +76,17 @@ def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 time.sleep(0.25)
         else:
             pytest.fail(f"the dashboard did not start:\n{log.read_text()[-2000:]}")
-        yield Dashboard(url, log)
+        yield Dashboard(url, log), process
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """`streamlit run app.py` with an empty data folder and the real EfficientNet-Lite0."""
+    with serving(tmp_path_factory.mktemp("dashboard"), free_port()) as (running, _):
+        yield running
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from xai_core.images.galleries import bundled
 from xai_core.masks.tools import Hints, enlarged, grabcut, superpixels
 from xai_core.types import Bools, Picture
 
-from .conftest import Dashboard
+from .conftest import Dashboard, free_port, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
@@ -350,6 +351,29 @@ def test_strokes_wait_in_the_browser_while_there_is_no_connection(easel: Easel) 
     easel.ready()
     after = easel.stored()
     assert after[300, 450] and after[320, 450] and (after >= before).all()
+
+
+def test_a_server_that_was_killed_and_restarted_gets_what_it_missed(
+    browser: Browser, coffee: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XAI_DATA", str(tmp_path / "data"))
+    port = free_port()
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    with serving(tmp_path, port) as (dashboard, process):
+        easel = Easel(page, dashboard, "Ann", coffee)
+        easel.open()
+        easel.drag((100, 100), (300, 200))
+        before = easel.stored()
+        process.kill()
+        process.wait()
+        easel.drag((400, 300), (500, 300))
+        expect(page.locator(".saved")).to_have_text("Offline: 1 stroke is kept in this browser", timeout=LONG)
+    with serving(tmp_path, port):
+        after = easel.stored()
+        assert after[300, 450] and (after >= before).all()
+        easel.drag((400, 320), (500, 320))
+        assert easel.stored()[320, 450], "drawing goes on without a reload"
+    page.close()
 
 
 @pytest.fixture
