@@ -241,8 +241,9 @@ export class Panel {
     const problem = [...refused.values()].at(-1);
     const state = problem ? "refused" : offline ? "offline" : waiting ? "saving" : "saved";
     const kept = `${strokes} ${waiting === 1 ? "is" : "are"} kept in this browser`;
-    this.saved.dataset.state = state;
-    this.saved.textContent = {
+    const opened = !!this.studio.mask;
+    this.saved.dataset.state = opened || state !== "saved" ? state : "opening";
+    this.saved.textContent = !opened && state === "saved" ? "" : {
       refused: `Not saved: ${problem}`,
       offline: waiting ? `Offline: ${kept}` : "Offline: strokes will be kept in this browser",
       saving: `Saving ${strokes}`,

@@ -400,7 +400,7 @@ class Studio {
     if (this.view.before) return;
     if (this.view.look.hidden) this.look("hidden", false);
     this.drawing = event.pointerId;
-    this.timed(() => this.tool.press(this.point(event), event));
+    this.timed("press", () => this.tool.press(this.point(event), event));
   }
 
   move(event) {
@@ -412,7 +412,7 @@ class Studio {
       if (this.pointers.size === 2) return this.pinch(event.pointerId, before, now);
       if (this.panning === event.pointerId) return this.view.pan(now.x - before.x, now.y - before.y);
     }
-    this.timed(() => {
+    this.timed("move", () => {
       if (this.drawing === event.pointerId || !this.pointers.size) {
         const events = this.drawing === event.pointerId ? (event.getCoalescedEvents?.() ?? []) : [];
         for (const one of events.length ? events : [event]) this.tool.move(this.point(one), one);
@@ -430,7 +430,7 @@ class Studio {
     if (this.drawing !== event.pointerId) return;
     this.drawing = null;
     if (event.type === "pointercancel") this.tool.cancel();
-    else this.timed(() => this.tool.release(this.point(event), event));
+    else this.timed("release", () => this.tool.release(this.point(event), event));
   }
 
   pinch(moved, before, now) {
@@ -452,13 +452,13 @@ class Studio {
     this.hover(event);
   }
 
-  // How long a pointer's handler takes, in milliseconds: the last one and the longest, for whoever wants to know.
-  timed(action) {
+  // The longest that a pointer's handler took, and the last round trip, in milliseconds, for whoever wants to know.
+  timed(name, action) {
     const start = performance.now();
     action();
-    const took = performance.now() - start;
-    this.slowest = Math.max(this.slowest ?? 0, took);
-    this.root.dataset.slowest = this.slowest.toFixed(1);
+    this.slowest ??= {};
+    this.slowest[name] = Math.max(this.slowest[name] ?? 0, performance.now() - start);
+    this.root.dataset[name] = this.slowest[name].toFixed(1);
     if (this.outbox.roundTrip) this.root.dataset.trip = Math.round(this.outbox.roundTrip);
   }
 }

@@ -337,12 +337,12 @@ export class Smart extends Box {
   constructor(studio, name) {
     super(studio, "rectangle");
     this.name = name;
-    this.options = ["size", "marks"];
     this.reset();
   }
 
   reset() {
     this.area = null;
+    this.options = [];
     this.lines = [];
     this.waiting = null;
     this.studio.view && (this.studio.view.preview = null);
@@ -375,6 +375,8 @@ export class Smart extends Box {
       this.start = null;
       if (box.bottom - box.top < 2 || box.right - box.left < 2) return this.studio.view.touch();
       this.area = box;
+      this.options = ["size", "marks"];
+      this.studio.panel.refresh();
     } else {
       if (!this.line) return;
       this.line = null;

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ class Easel:
     def stored(self) -> Bools:
         """The mask that the server has, once it is saved."""
         self.saved()
-        draft = str(self.page.locator(".studio").get_attribute("data-draft"))
+        draft = str(self.page.locator(".studio[data-draft]").get_attribute("data-draft"))
         return drafts.saved_draft(int(draft)).mask.values
 
     def button(self, name: str) -> Locator:
@@ -309,6 +310,44 @@ def test_a_single_pixel_is_drawn_when_it_is_magnified(easel: Easel) -> None:
     expect(easel.page.locator(".status .zoom")).not_to_have_text(re.compile(r"^\d{4} %$"))
 
 
+def test_a_pen_draws_by_its_pressure(easel: Easel) -> None:
+    easel.size(4)
+    x, y = easel.place(300.4, 200.4)
+    pen = {"x": x, "y": y, "button": "left", "pointerType": "pen", "force": 0.5, "clickCount": 1}
+    session = easel.page.context.new_cdp_session(easel.page)
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        session.send("Input.dispatchMouseEvent", {"type": kind, **pen})
+    down, right = grid(easel.picture)
+    distance = np.hypot(right - 300.5, down - 200.5)
+    np.testing.assert_array_equal(easel.stored(), distance <= 41 / 4)
+
+
+def test_one_finger_draws_and_two_zoom(easel: Easel) -> None:
+    easel.size(2)
+    session = easel.page.context.new_cdp_session(easel.page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    start, end = easel.place(150.5, 100.5), easel.place(350.5, 100.5)
+    touch("touchStart", start)
+    touch("touchMove", end)
+    touch("touchEnd")
+    drawn = easel.stored()
+    same(drawn, segment_distance(easel.picture, (150.5, 100.5), (350.5, 100.5)), 10.5)
+    scale = float(str(easel.stage.get_attribute("data-scale")))
+    x, y = easel.place(300, 200)
+    touch("touchStart", (x - 50, y))
+    touch("touchMove", (x - 40, y))
+    touch("touchStart", (x - 40, y), (x + 40, y))
+    for apart in (60, 90, 120):
+        touch("touchMove", (x - apart, y), (x + apart, y))
+    touch("touchEnd")
+    assert float(str(easel.stage.get_attribute("data-scale"))) == pytest.approx(3 * scale, rel=0.05)
+    np.testing.assert_array_equal(easel.stored(), drawn, "the stroke that the second finger ended is taken back")
+
+
 def test_a_reload_in_mid_drawing_brings_everything_back(easel: Easel) -> None:
     easel.drag((100, 100), (300, 200))
     easel.drag((300, 100), (100, 200))
@@ -350,6 +389,33 @@ def test_strokes_wait_in_the_browser_while_there_is_no_connection(easel: Easel) 
     easel.ready()
     after = easel.stored()
     assert after[300, 450] and after[320, 450] and (after >= before).all()
+
+
+def test_a_server_that_was_killed_and_restarted_gets_what_it_missed(
+    browser: Browser, coffee: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Dashboard.in_folder(tmp_path)
+    monkeypatch.setenv("XAI_DATA", str(server.data))
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    try:
+        server.start()
+        easel = Easel(page, server, "Ann", coffee)
+        easel.open()
+        easel.drag((100, 100), (300, 200))
+        before = easel.stored()
+        server.kill()
+        easel.drag((400, 300), (500, 300))
+        expect(page.locator(".saved")).to_have_text("Offline: 1 stroke is kept in this browser", timeout=LONG)
+        server.start()
+        easel.saved()
+        easel.ready()
+        after = easel.stored()
+        assert after[300, 450] and (after >= before).all()
+        easel.drag((400, 320), (500, 320))
+        assert easel.stored()[320, 450], "drawing goes on without a reload"
+    finally:
+        server.stop()
+    page.close()
 
 
 @pytest.fixture

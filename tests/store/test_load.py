@@ -1,4 +1,4 @@
-"""Twenty annotators who save strokes at once, each through the function that the page calls with a browser's message."""
+"""Twenty annotators who save strokes at once, each through the function that the page calls with a message."""
 
 from __future__ import annotations
 
