@@ -17,7 +17,7 @@ page = st.navigation(
         st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
     ]
 )
-components.go_on_to_wanted_page()
+st.session_state.inside_app = True
 if page.url_path != "layers":
     backend.leave_drawing()
 page.run()

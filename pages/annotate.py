@@ -10,7 +10,7 @@ from xai_core.store.versions import Version
 
 
 def main() -> None:
-    components.inside_app("pages/annotate.py")
+    components.inside_app()
     backend.engine().want(backend.session(), [])
     if "annotate.begun" not in st.session_state:
         st.session_state["annotate.begun"] = True

@@ -26,7 +26,7 @@ RIVALS = 10
 
 
 def main() -> None:
-    components.inside_app("pages/compare.py")
+    components.inside_app()
     with st.sidebar:
         chosen = picture.choose()
         corruptions = forms.corruptions()

@@ -83,7 +83,7 @@ class View:
 
 
 def main() -> None:
-    components.inside_app("pages/inspect.py")
+    components.inside_app()
     if "inspect.clicked" in st.session_state:
         st.session_state["inspect.target"] = st.session_state.pop("inspect.clicked")
     with st.sidebar:

@@ -51,7 +51,7 @@ Layout = dict[str, dict[str, Place]]
 
 
 def main() -> None:
-    components.inside_app("pages/lab.py")
+    components.inside_app()
     with st.sidebar:
         chosen = picture.choose()
         card = forms.ready_model("Model", key="lab.model")

@@ -35,7 +35,7 @@ class Wish:
 
 
 def main() -> None:
-    components.inside_app("pages/layers.py")
+    components.inside_app()
     with st.sidebar:
         chosen = picture.choose()
         card = forms.ready_model("Model", key="layers_model")

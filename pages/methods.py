@@ -24,7 +24,7 @@ PAUSE = 1.5
 
 
 def main() -> None:
-    components.inside_app("pages/methods.py")
+    components.inside_app()
     st.title("Methods")
     st.caption(
         "Every method with its idea, its formula and what it costs. The maps are those of the quick preset, computed "

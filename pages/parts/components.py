@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.pages_manager import PagesManager
 
 from xai_core.render.encoding import photo_uri
 from xai_core.render.pipeline import map_picture
@@ -29,22 +30,15 @@ def page_style() -> None:
     st.logo(str(ASSETS / "logo.svg"), size="large")
 
 
-def inside_app(page: str) -> None:
+def inside_app() -> None:
     """Goes through `app.py` when a page's own address is the first that a new server is asked for.
 
-    Until `app.py` has run once, Streamlit runs such a page alone, without its style and its navigation.
+    Until `app.py` has run once, Streamlit takes every file in `pages/` for a page of its own, and runs it alone,
+    without style and navigation. A rerun after that begins with `app.py`, and keeps page and address.
     """
     if not st.session_state.get("inside_app"):
-        st.session_state.wanted_page = page, st.query_params.to_dict()
-        st.switch_page("app.py")
-
-
-def go_on_to_wanted_page() -> None:
-    """What `app.py` does with what `inside_app` has left."""
-    st.session_state.inside_app = True
-    if "wanted_page" in st.session_state:
-        page, query = st.session_state.pop("wanted_page")
-        st.switch_page(page, query_params=query)
+        PagesManager.uses_pages_directory = False  # what st.navigation sets
+        st.rerun()
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
