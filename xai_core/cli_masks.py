@@ -15,7 +15,7 @@ from .images.galleries import folder
 from .masks.agreement import Agreement, Confusion
 from .masks.consensus import CONSENSUS, consensus
 from .masks.exchange import FORMATS, NamedMask, export_masks, import_masks
-from .masks.exchange.named import check_annotator
+from .masks.names import checked_name
 from .types import Mask, Picture, XaiError
 
 NUMBERS = ("iou", "dice", "boundary_mean", "boundary_95")
@@ -110,7 +110,7 @@ def _import(options: argparse.Namespace, store: Store) -> None:
 def _owned(named: NamedMask, annotator: str | None) -> tuple[NamedMask, str]:
     """A mask and whose it is: what the option says, or else the file."""
     if annotator is not None:
-        check_annotator(annotator)
+        checked_name(annotator)
     whose = annotator if annotator is not None else named.annotator
     if whose is None:
         raise XaiError(f"Nothing says whose mask of {named.picture} it is: add --annotator NAME.")

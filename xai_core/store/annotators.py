@@ -1,35 +1,16 @@
-"""People who draw, by name; a name becomes a folder's on export."""
+"""People who draw, by name."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from ..types import XaiError
+from ..masks.names import checked_name
 from .database import reading
 from .schema import Annotator, now
-
-LONGEST = 80
-"""Letters of a name."""
-LONGEST_BYTES = 255
-"""Bytes of a folder's name, in most file systems."""
-
-
-def checked_name(name: str) -> str:
-    """The name without blanks around it; raises `XaiError` for one that cannot be a folder's."""
-    name = unicodedata.normalize("NFC", name).strip()
-    if not name or len(name) > LONGEST or not name.isprintable() or set("/\\") & set(name) or name in (".", ".."):
-        raise XaiError(
-            f"An annotator's name has 1 to {LONGEST} printable letters and no slash, and {name[:LONGEST]!r} does not; "
-            "choose another one."
-        )
-    if len(name.encode()) > LONGEST_BYTES:
-        raise XaiError(f"The name {name!r} is too long for a folder; choose a shorter one.")
-    return name
 
 
 def annotators() -> tuple[str, ...]:

@@ -17,10 +17,10 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
+from ..masks.names import checked_name
 from ..masks.strokes import Stroke, drawn
 from ..types import Bools, Mask, XaiError, digest_of
 from .annotators import annotator as annotator_row
-from .annotators import checked_name
 from .database import reading, writing
 from .history import note
 from .packing import packed, packed_counts, unpacked, unpacked_counts

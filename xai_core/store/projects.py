@@ -10,8 +10,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from ..masks.names import checked_name
 from ..types import Bools, Mask, XaiError
-from .annotators import checked_name
 from .database import reading, writing
 from .history import note
 from .packing import packed, unpacked

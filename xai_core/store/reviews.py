@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from ..masks.names import checked_name
 from ..types import Mask, XaiError
-from .annotators import checked_name
 from .database import reading, writing
 from .history import note
 from .projects import project_row

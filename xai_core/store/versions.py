@@ -10,9 +10,9 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from ..masks.names import checked_name
 from ..types import Mask, XaiError
 from .annotators import annotator as annotator_row
-from .annotators import checked_name
 from .database import reading, writing
 from .history import note
 from .packing import packed, unpacked

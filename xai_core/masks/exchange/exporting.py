@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 import orjson
 
 from ...types import Bools, XaiError
+from ..names import checked_name
 from . import coco, label_studio, npz, png
 from .matching import labels, stem
-from .named import NamedMask, check_annotator
+from .named import NamedMask
 
 ANNOTATIONS = "annotations.json"
 Writer = Callable[[Sequence[NamedMask], dict[str, str], Path], None]
@@ -34,7 +35,7 @@ def export_masks(masks: Sequence[NamedMask], format: str, out: str | Path) -> No
     if not masks:
         raise XaiError("There are no masks to export: draw or import some first.")
     for named in masks:
-        check_annotator(named.annotator or "")
+        checked_name(named.annotator or "")
     if len({(named.annotator, named.digest) for named in masks}) < len(masks):
         raise XaiError("An annotator has two masks of the same picture: export one of them at a time.")
     names = labels((named.picture, named.digest) for named in masks)

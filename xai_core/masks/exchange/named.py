@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...types import Bools, Mask, XaiError
-
-LONGEST_NAME = 80
-"""Letters of an annotator's name at most."""
+from ...types import Bools, Mask
+from ..names import checked_name
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class NamedMask:
     def of(cls, picture: str, digest: str, annotator: str | None, values: Bools) -> NamedMask:
         """The mask bool (H, W) under these names; raises `XaiError` for a name that no annotator may have."""
         if annotator is not None:
-            check_annotator(annotator)
+            annotator = checked_name(annotator)
         height, width = values.shape
         return cls(picture, digest, annotator, (height, width), zlib.compress(np.packbits(values).tobytes(), 1))
 
@@ -46,18 +44,6 @@ class NamedMask:
     def mask(self) -> Mask:
         """The mask at the picture's own resolution."""
         return Mask(self.values, name=self.picture)
-
-
-def check_annotator(name: str) -> None:
-    """Raises `XaiError` for a name that could not be a folder's, as it becomes one on export."""
-    if not (0 < len(name.strip()) <= LONGEST_NAME and name.isprintable() and not set("/\\") & set(name)) or name in (
-        ".",
-        "..",
-    ):
-        raise XaiError(
-            f"{name[:LONGEST_NAME]!a} cannot be an annotator's name: it needs 1 to {LONGEST_NAME} printable letters "
-            "without slashes."
-        )
 
 
 def plain_name(name: str) -> str:
