@@ -22,6 +22,7 @@ from xai_core.render.grid import Look, grid, map_cell
 from xai_core.render.numbers import number
 from xai_core.render.pipeline import map_picture
 from xai_core.render.probing import sentences
+from xai_core.scores.randomisation import verdict
 from xai_core.scores.ranking import rank_correlation
 from xai_core.types import Blocks, Mask, Picture, Pixels, Probed, Randomised, Region, SaliencyMap, Score, XaiError
 
@@ -433,7 +434,8 @@ def _randomised(wish: Wish, comparison: Comparison) -> View:
         return View(lambda base: {("blocks",): survey}, learn)
     blocks = known.layers
     names = ["as trained", *[_block_name(block, wish.card) for block in blocks]]
-    depth = st.select_slider(
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    depth = left.select_slider(
         "Layers that are initialised anew, from the logits down to",
         list(range(len(names))),
         1,
@@ -441,6 +443,9 @@ def _randomised(wish: Wish, comparison: Comparison) -> View:
         help="They forget what they learnt. A map that stays alike shows the picture's edges, and not what the network "
         "has learnt.",
         key=f"inspect.depth.{wish.card.name}",
+    )
+    every = right.toggle(
+        "Every depth", help="Makes all maps of the row, and says what they mean together.", key="inspect.every"
     )
     own: Place = ("map", wish.card.name, wish.variant.name)
     places = [own, *[("randomised", str(one)) for one in range(1, len(names))]]
@@ -450,21 +455,24 @@ def _randomised(wish: Wish, comparison: Comparison) -> View:
         for number_ in range(1, len(names)):
             changed = Randomised(sum(blocks[:number_], ()), base.seed)
             request = replace(base, input=replace(base.input, randomised=changed))
-            if number_ == depth or engine.known(request) is not None:
+            if every or number_ == depth or engine.known(request) is not None:
                 wanted["randomised", str(number_)] = request
         return wanted
 
     def show(standing: Standing) -> None:
         first = _found(standing, *own)
-        words = []
+        words, correlations = [], []
         for place, name in zip(places, names, strict=True):
             other = _found(standing, *place)
             alike = ""
             if place != own and isinstance(first, SaliencyMap) and isinstance(other, SaliencyMap):
-                alike = f" · {number(_mean_correlation(f'{first.key}:{other.key}', [first, other]))}"
+                correlations.append(_mean_correlation(f"{first.key}:{other.key}", [first, other]))
+                alike = f" · {number(correlations[-1])}"
             words.append(f"{name}{alike}")
         frame = comparison.inputs[wish.card.name].frame
         _pictures(standing, places, words, frame, "Numbers are rank correlations with the map of the trained network.")
+        if len(correlations) == len(names) - 1:
+            st.caption(verdict([float(np.nanmean(correlations))] if np.isfinite(correlations).any() else []))
 
     title = f"{wish.spec.title} · randomised down to {names[depth]}"
     return View(requests, show, instead=(("randomised", str(depth)), title) if depth else None)

@@ -86,6 +86,11 @@ def test_seeds_values_and_randomised_networks_have_their_maps(page: Page, dashbo
     slider.press("ArrowRight")
     expect(images).to_have_count(3, timeout=LONG)
     expect(page.get_by_text(re.compile("^Done: "))).to_be_visible(timeout=LONG)
+    alike = re.compile(r" · (−?[\d.]+)$")
+    expect(page.locator(".strip figcaption", has_text=alike)).to_have_count(2, timeout=LONG)
+    captions = [alike.search(text) for text in page.locator(".strip figcaption").all_inner_texts()]
+    fallen = [float(found[1].replace("−", "-")) for found in captions if found]
+    assert all(value < 0.9 for value in fallen), "the similarity falls from 1 with the first layer that forgets"
     page.set_viewport_size({"width": 1280, "height": 1080})
     keep_screenshot(page, "inspect-randomised", tmp_path)
     page.get_by_role("radio", name="Parameter").click()

@@ -164,6 +164,17 @@ def test_the_network_is_randomised_down_to_the_chosen_layer(page: AppTest) -> No
     assert len(re.findall(r"title=\"[\w ]+ · (?:−?[\d.]+|–)\"", strips(page))) == 2
 
 
+def test_every_depth_together_gives_a_verdict(page: AppTest) -> None:
+    page.session_state["inspect.view"] = "randomised"
+    page.run()
+    assert "network forgets" not in texts(page)
+    page.toggle(key="inspect.every").set_value(True).run()
+    assert not page.exception and not page.error
+    assert "network forgets (rank correlation" in texts(page)
+    page.selectbox(key="inspect.method").set_value("sobel").run()
+    assert "stay the same when the network forgets" in texts(page), "edges need no network"
+
+
 def test_a_method_without_parameters_has_nothing_to_sweep(page: AppTest) -> None:
     page.session_state["inspect.view"] = "sweep"
     page.session_state["inspect.method"] = next(spec.name for spec in METHODS if not spec.options)
