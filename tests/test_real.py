@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import xai_core as xc
-from xai_core.engine.comparison import Comparison, Variant, scores_for
+from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.executor import Executor
 from xai_core.engine.local import LocalEngine
 from xai_core.images.galleries import bundled
@@ -194,9 +194,10 @@ def test_grad_cam_is_better_than_random_maps_on_most_pictures(shared: Path, monk
     monkeypatch.setenv("XAI_THREADS", "2")
     card, executor = MODELS["resnet50_v1"], Executor()
     gradcam = Variant("gradcam", METHODS["gradcam"].make())
-    better = {"road": 0, "deletion": 0}
+    scores = {"road": SCORES["road"].make({}, "quick"), "deletion": SCORES["deletion"].make({"steps": 28})}
+    better = dict.fromkeys(scores, 0)
     for path in sorted((shared / "data" / "labelled16").glob("*.jpg")):
-        comparison = Comparison(xc.open_picture(path), [card], [gradcam], scores=scores_for(list(better), "balanced"))
+        comparison = Comparison(xc.open_picture(path), [card], [gradcam], scores=scores)
         target = cast(Prediction, executor.compute(comparison.clean_prediction(card))).top
         for name, part, sign in (("road", "combined", 1), ("deletion", "auc", -1)):
             rivals = [comparison.rival_evaluations(card, number, target)[name] for number in range(10)]
