@@ -43,7 +43,7 @@ class Easel:
     picture: Picture
 
     def open(self) -> None:
-        self.page.goto(f"{self.dashboard.url}/annotate?annotator={self.annotator}&picture=Photos/{FILE}")
+        self.page.goto(f"{self.dashboard.url}/annotate?annotator={self.annotator}&picture=Photos/{self.picture.name}")
         self.ready()
 
     def ready(self) -> None:
