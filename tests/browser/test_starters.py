@@ -27,7 +27,7 @@ from .test_annotate import LONG, Easel
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
-ASIDE = np.array([0.0317, 0.0713])
+ASIDE = np.array([0.1247, 0.274])
 """Moves corners off the pixels' grid, so that no pixel's middle lies on an edge."""
 ANNOTATOR = "Starter"
 LICENCE = "CC0 1.0, public domain dedication"
