@@ -59,7 +59,7 @@ browser:  ## a browser for the tests, where it can be had
 	else echo "No Chromium was found and none can be installed: the browser tests will be skipped."; fi
 
 screenshots: setup-dev browser  ## the pictures of the README, from a real run
-	XAI_TEST_SCREENSHOTS=1 .venv/bin/python -m pytest tests/browser -k "picked or compared or drawn_and_hidden"
+	XAI_TEST_SCREENSHOTS=1 .venv/bin/python -m pytest tests/browser -k "picked or compared or drawn_and_hidden or half_drawn"
 
 format: setup-dev  ## bring the code into shape
 	.venv/bin/ruff check --fix .

@@ -19,6 +19,8 @@ from xai_core.store import drafts
 from xai_core.types import Bools, Picture
 
 from .conftest import Dashboard
+from .starters import DRAWINGS
+from .test_compare import keep_screenshot
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
@@ -43,7 +45,7 @@ class Easel:
     picture: Picture
 
     def open(self) -> None:
-        self.page.goto(f"{self.dashboard.url}/annotate?annotator={self.annotator}&picture=Photos/{FILE}")
+        self.page.goto(f"{self.dashboard.url}/annotate?annotator={self.annotator}&picture=Photos/{self.picture.name}")
         self.ready()
 
     def ready(self) -> None:
@@ -441,6 +443,27 @@ def test_two_tabs_keep_what_each_has_drawn(easel: Easel, other: Easel) -> None:
     easel.page.reload()
     easel.ready()
     np.testing.assert_array_equal(easel.stored(), one)
+
+
+@pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
+def test_a_half_drawn_mask_is_shown(easel: Easel, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    scheme = request.node.callspec.params["page"]
+    drawing = next(one for one in DRAWINGS if one.photo == FILE)
+    (outline,) = drawing.steps
+    cup, handle = outline.points[:30], outline.points[45:]
+    easel.press("p")
+    for corner in cup:
+        easel.click(*corner)
+    easel.press("Enter")
+    easel.saved()
+    for corner in handle:
+        easel.click(*corner)
+    colours = easel.page.locator(".studio").evaluate("one => getComputedStyle(one).backgroundColor")
+    brightness = np.mean([int(part) for part in re.findall(r"\d+", colours)[:3]])
+    assert brightness > 200 if scheme == "light" else brightness < 60
+    expect(easel.page.locator(".area")).to_have_text(re.compile(r"Mask [1-9]\d*\.\d %"))
+    keep_screenshot(easel.page, f"studio-{scheme}", tmp_path)
+    easel.press("Escape")
 
 
 def test_keys_are_left_alone_while_somebody_types(easel: Easel) -> None:

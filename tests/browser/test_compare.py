@@ -97,12 +97,12 @@ def test_moving_a_slider_changes_prediction_maps_and_scores(page: Page) -> None:
 
 
 def test_an_uploaded_mask_gives_iou(page: Page) -> None:
-    choose_photo(page, "Coffee")
+    choose_photo(page, "Moon")
     wait_until_done(page)
     assert not scores(page, "iou.area_matched")
-    mask = np.zeros((400, 600), dtype=np.uint8)
+    mask = np.zeros((512, 512), dtype=np.uint8)
     mask[60:330, 130:440] = 255
-    file = {"name": "cup.png", "mimeType": "image/png", "buffer": png(mask)}
+    file = {"name": "crater.png", "mimeType": "image/png", "buffer": png(mask)}
     page.locator("[data-testid=stFileUploader] input").last.set_input_files(file)
     expect(page.get_by_text("of the picture is object")).to_be_visible(timeout=LONG)
     wait_until_done(page)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.parts.masks import STARTERS
 from tests.conftest import ROOT
 from tests.pages.test_compare import texts
 from xai_core.images.galleries import bundled
+from xai_core.masks.reading import open_mask
 from xai_core.store import database, pictures, versions
 from xai_core.types import Mask, Picture
 
@@ -28,13 +30,13 @@ def page(tiny_card: Path, isolated: None, monkeypatch: pytest.MonkeyPatch) -> Ap
     test = AppTest.from_file(PAGE, default_timeout=120)
     test.session_state["models"] = ["tiny"]
     test.session_state["methods"] = ["gradcam", "gradient"]
-    test.session_state["gallery.photos.kept"] = "coins.png"
+    test.session_state["gallery.photos.kept"] = "moon.png"
     return test
 
 
 @pytest.fixture
-def coins() -> Picture:
-    return next(sample for sample in bundled().samples if sample.name == "coins.png").open()
+def moon() -> Picture:
+    return next(sample for sample in bundled().samples if sample.name == "moon.png").open()
 
 
 def drawn(picture: Picture, who: str, columns: slice) -> None:
@@ -55,14 +57,30 @@ def test_without_a_stored_mask_a_file_can_be_brought_or_one_drawn(page: AppTest)
     assert any("Draw the object" in link.label for link in page.get("page_link"))
 
 
-def test_a_stored_mask_is_used_at_once(page: AppTest, coins: Picture) -> None:
+def test_a_bundled_photo_brings_its_starter_mask(page: AppTest) -> None:
+    page.session_state["gallery.photos.kept"] = "chelsea.png"
+    page.run()
+    (source,) = sources(page)
+    assert page.selectbox(key=source).value == "starter"
+    kept = open_mask(STARTERS / "34e4a4a3479103e6.png").values
+    assert f"Starter mask: {kept.mean():.0%} of the picture is object" in texts(page)
+    cat = next(sample for sample in bundled().samples if sample.name == "chelsea.png").open()
+    drawn(cat, "Ada", slice(50, 150))
+    page.run()
+    (source,) = sources(page)
+    assert page.selectbox(key=source).value == "person Ada", "people come first"
+    page.selectbox(key=source).set_value("starter").run()
+    assert "Starter mask: " in texts(page) and not page.exception
+
+
+def test_a_stored_mask_is_used_at_once(page: AppTest, moon: Picture) -> None:
     page.run()
     assert "is object" not in texts(page)
-    drawn(coins, "Ada", slice(50, 150))
+    drawn(moon, "Ada", slice(50, 150))
     page.run()
     (source,) = sources(page)
     assert page.selectbox(key=source).value == "person Ada"
-    assert f"Ada: {100 * 100 / np.prod(coins.size):.0%} of the picture is object" in texts(page)
+    assert f"Ada: {100 * 100 / np.prod(moon.size):.0%} of the picture is object" in texts(page)
     assert "Against each person" not in texts(page)
     page.selectbox(key=source).set_value("none").run()
     assert "is object" not in texts(page)
@@ -71,11 +89,9 @@ def test_a_stored_mask_is_used_at_once(page: AppTest, coins: Picture) -> None:
     assert not page.exception
 
 
-def test_of_several_people_the_consensus_comes_first_and_maps_stand_beside_people(
-    page: AppTest, coins: Picture
-) -> None:
+def test_of_several_people_the_consensus_comes_first_and_maps_stand_beside_people(page: AppTest, moon: Picture) -> None:
     for who, start in (("Ada", 50), ("Grace", 70), ("Mary", 60)):
-        drawn(coins, who, slice(start, start + 100))
+        drawn(moon, who, slice(start, start + 100))
     page.run()
     (source,) = sources(page)
     assert page.selectbox(key=source).value == "consensus majority"
@@ -88,16 +104,16 @@ def test_of_several_people_the_consensus_comes_first_and_maps_stand_beside_peopl
         assert "is object" in texts(page) and not page.exception and not page.error
 
 
-def test_people_who_share_no_pixel_have_no_consensus_and_the_page_says_so(page: AppTest, coins: Picture) -> None:
-    drawn(coins, "Ada", slice(50, 100))
-    drawn(coins, "Grace", slice(200, 250))
+def test_people_who_share_no_pixel_have_no_consensus_and_the_page_says_so(page: AppTest, moon: Picture) -> None:
+    drawn(moon, "Ada", slice(50, 100))
+    drawn(moon, "Grace", slice(200, 250))
     page.run()
     assert "No pixel belongs to this consensus" in texts(page)
     assert not page.exception
 
 
-def test_inspect_shows_the_overlap_with_a_stored_mask(page: AppTest, coins: Picture) -> None:
-    drawn(coins, "Ada", slice(50, 150))
+def test_inspect_shows_the_overlap_with_a_stored_mask(page: AppTest, moon: Picture) -> None:
+    drawn(moon, "Ada", slice(50, 150))
     page.session_state["inspect.model"] = "tiny"
     page.session_state["inspect.view"] = "sweep"
     page.run()
