@@ -138,7 +138,7 @@ def _one(picture: str, people: drawn.Newest, way: str) -> None:
         st,
         [uri for uri, _ in made.values()],
         [f"{CONSENSUS[name][0]}, {part:.1%}" for name, (_, part) in made.items()],
-        "Each consensus, and the part of the picture that is object in it. Compare and Inspect offer them all as masks.",
+        "Each consensus, and the part of the picture that is object in it. Compare and Inspect offer them as masks.",
     )
 
 

@@ -24,11 +24,11 @@ def show(project: Project, name: str) -> None:
     left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
     with left:
         part = progress.submitted / progress.wanted if progress.wanted else 0.0
-        st.progress(
-            part,
-            text=f"**{progress.submitted}** of {progress.wanted} masks submitted, **{progress.complete}** of "
-            f"{progress.pictures} pictures complete",
+        st.markdown(
+            f"**{progress.submitted}** of {progress.wanted} masks submitted, **{progress.complete}** of "
+            f"{progress.pictures} pictures complete"
         )
+        st.progress(part)
     with right:
         st.caption("Link for annotators")
         st.code(link(project), language=None, wrap_lines=True)
