@@ -41,7 +41,7 @@ def _show() -> None:
     elif chosen == NEW:
         owning.make(name, _go_to)
     elif chosen == ALL:
-        st.title("All masks")
+        st.subheader("All masks", anchor=False)
         st.caption("Every submitted mask: of all projects, of free drawing, and imported ones.")
         _view(None, name, ["review", "agreement", "exchange"])
     else:
@@ -98,9 +98,9 @@ def _go_to(project: Project) -> None:
 
 
 def _head(project: Project) -> None:
-    st.title(escaped(project.name))
     closed = " :gray-badge[closed]" if project.closed else ""
-    st.caption(f"{escaped(project.owner)}'s project{closed}")
+    st.subheader(f"{escaped(project.name)}{closed}", anchor=False)
+    st.caption(f"{escaped(project.owner)}'s project")
 
 
 def _view(project: Project | None, name: str, names: list[str]) -> None:

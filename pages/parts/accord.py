@@ -11,9 +11,8 @@ from pages.parts.telling import count
 from xai_core.masks.agreement import Agreement
 from xai_core.masks.consensus import CONSENSUS
 from xai_core.render.numbers import number
-from xai_core.store import projects, reviews
+from xai_core.store import projects
 from xai_core.store.projects import Project
-from xai_core.store.versions import versions
 
 NUMBERS = {
     "IoU": st.column_config.NumberColumn(format="%.3f", help="Common pixels of all that either has marked, 0 to 1."),
@@ -27,10 +26,9 @@ NUMBERS = {
 
 def show(project: Project | None, name: str) -> None:
     """The set above, one picture below."""
-    found = drawn.newest(versions(project=project.id if project else None))
+    found = drawn.of_pictures(name, project.id if project else None)
     if project is not None:
-        there = [one.picture for one in projects.entries_of(project.id) if one.picture in found]
-        found = {one: found[one] for one in there if project.owner == name or name in found[one]}
+        found = {one.picture: found[one.picture] for one in projects.entries_of(project.id) if one.picture in found}
     several = {one: people for one, people in found.items() if len(people) > 1}
     if not several:
         hidden = project is not None and project.owner != name
@@ -51,8 +49,7 @@ def show(project: Project | None, name: str) -> None:
     _set(several, way)
     st.divider()
     picture = review.picker(project, list(several), lambda one: count(len(several[one]), "mask"))
-    if project is None or reviews.may_see(name, picture, project.id):
-        _one(picture, several[picture], way)
+    _one(picture, several[picture], way)
 
 
 def _set(several: dict[str, drawn.Newest], way: str) -> None:

@@ -11,7 +11,7 @@ from xai_core.types import Picture
 
 def with_others(annotator: str, picture: Picture, project: int | None) -> None:
     """A switch, and behind it everybody's outline and how far the own mask agrees with each; nothing for nobody."""
-    people = drawn.visible(annotator, picture.digest, project)
+    people = drawn.of_pictures(annotator, project, picture.digest).get(picture.digest, {})
     others = [name for name in people if name != annotator]
     if not others or annotator not in people:
         return

@@ -14,9 +14,9 @@ from xai_core import settings
 from xai_core.masks import consensus as ways
 from xai_core.masks.agreement import Agreement, disagreement
 from xai_core.render.encoding import photo_uri
-from xai_core.render.outlines import colours, filled, outlined, shrunk_mask, shrunk_picture
+from xai_core.render.outlines import colours, filled, outlined, shown_mask, shown_picture
 from xai_core.render.pipeline import map_picture
-from xai_core.store import database, pictures, projects, reviews
+from xai_core.store import database, pictures, projects
 from xai_core.store.projects import Project
 from xai_core.store.versions import Version, mask_of, versions
 from xai_core.types import Bools, Mask, Pixels
@@ -38,12 +38,17 @@ def newest(found: Iterable[Version]) -> dict[str, Newest]:
     return {picture: dict(sorted(people.items())) for picture, people in latest.items()}
 
 
-def visible(annotator: str, picture: str, project: int | None) -> Newest:
-    """The newest versions of a picture that this annotator may see: all, or before submitting the own alone."""
-    people = newest(versions(picture, project=project)).get(picture, {})
-    if reviews.may_see(annotator, picture, project):
-        return people
-    return {name: version for name, version in people.items() if name == annotator}
+def of_pictures(name: str, project: int | None, picture: str | None = None) -> dict[str, Newest]:
+    """The newest versions by picture, of one project or of all masks, as far as this person may see them.
+
+    Masks of a project that is open are shown to its owner, and to whoever has submitted one of the same picture there.
+    """
+    owners = {one.id: one.owner for one in projects.projects()}
+    found = versions(picture, project=project)
+    own = {(one.picture, one.project) for one in found if one.annotator == name}
+    return newest(
+        one for one in found if owners.get(one.project or 0, name) == name or (one.picture, one.project) in own
+    )
 
 
 def mask(version: Version) -> Mask:
@@ -63,7 +68,7 @@ def _mask(number: int, where: str) -> Mask:
 
 @st.cache_resource(show_spinner=False, max_entries=24)
 def _shrunk(picture: str, where: str) -> Pixels:
-    return shrunk_picture(pictures.open_registered(picture).pixels)
+    return shown_picture(pictures.open_registered(picture).pixels)
 
 
 def outlines(picture: str, people: Newest, colour: Mapping[str, str]) -> str:
@@ -81,7 +86,7 @@ def _outlines(picture: str, ids: Sequence[tuple[str, int]], colour: Sequence[str
 
 def _drawn_over(picture: str, where: str, masks: Mapping[str, Bools], colour: Mapping[str, str]) -> Pixels:
     pixels = _shrunk(picture, where)
-    return outlined(pixels, {name: shrunk_mask(mask) for name, mask in masks.items()}, colour)
+    return outlined(pixels, {name: shown_mask(mask) for name, mask in masks.items()}, colour)
 
 
 def agreement(people: Newest, way: str) -> Agreement:
@@ -116,7 +121,7 @@ def differences(picture: str, people: Newest) -> str:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _differences(picture: str, ids: tuple[int, ...], where: str) -> str:
-    masks = [shrunk_mask(_mask(number, where).values) for number in ids]
+    masks = [shown_mask(_mask(number, where).values) for number in ids]
     return photo_uri(map_picture(_shrunk(picture, where), disagreement(masks), signed=False))
 
 
@@ -131,7 +136,7 @@ def _consensuses(picture: str, ids: tuple[int, ...], where: str) -> dict[str, tu
     pixels = _shrunk(picture, where)
     found = {name: ways.consensus(name, masks) for name in ways.CONSENSUS}
     return {
-        name: (photo_uri(filled(pixels, shrunk_mask(one), MORE_COLOUR, STRIP)), float(one.mean()))
+        name: (photo_uri(filled(pixels, shown_mask(one), MORE_COLOUR, STRIP)), float(one.mean()))
         for name, one in found.items()
     }
 

@@ -37,7 +37,7 @@ def show(project: Project | None, name: str) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Export")
-        _export(project)
+        _export(project, name)
     with right:
         st.subheader("Import")
         if project is None:
@@ -49,9 +49,8 @@ def show(project: Project | None, name: str) -> None:
 # -- out ---------------------------------------------------------------------------------------------------------------
 
 
-def _export(project: Project | None) -> None:
-    number = project.id if project else None
-    newest = drawn.newest(versions.versions(project=number))
+def _export(project: Project | None, name: str) -> None:
+    newest = drawn.of_pictures(name, project.id if project else None)
     if project is not None:
         there = {one.picture for one in projects.entries_of(project.id)}
         newest = {picture: people for picture, people in newest.items() if picture in there}

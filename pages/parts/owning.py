@@ -25,7 +25,7 @@ HINT = "What belongs to the object and what does not: its shadow, its reflection
 
 def make(owner: str, made: Callable[[Project], None]) -> None:
     """The form of a new project; `made` is called with it."""
-    st.title("A new project")
+    st.subheader("A new project", anchor=False)
     left, right = st.columns([3, 2], gap="large")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import streamlit as st
@@ -13,20 +13,26 @@ from pages.parts.telling import attempt, count, escaped
 from xai_core.render.numbers import duration
 from xai_core.store import pictures, projects, reviews
 from xai_core.store.projects import Example, Project
-from xai_core.store.versions import Version, versions
+from xai_core.store.versions import Version, pictures_with_masks
 from xai_core.types import XaiError
 
 
 def show(project: Project | None, name: str) -> None:
     """The pictures that have masks, one at a time."""
-    found = drawn.newest(versions(project=project.id if project else None))
+    found = drawn.of_pictures(name, project.id if project else None)
     questions: dict[str, str] = {}
     if project is not None:
         entries = projects.entries_of(project.id)
         questions = {one.picture: one.question for one in entries}
         found = {one.picture: found[one.picture] for one in entries if one.picture in found}
+        hidden = len(pictures_with_masks(project.id)) - len(found)
+        if hidden and project.owner != name:
+            st.caption(
+                f":material/visibility_off: The masks of {count(hidden, 'picture')} are hidden from you until you have "
+                "submitted your own: nobody shall be led by others'."
+            )
     if not found:
-        st.info("Nobody has submitted a mask yet.", icon=":material/hourglass_empty:")
+        st.info("There are no masks to see yet.", icon=":material/hourglass_empty:")
         return
     waiting = {one for one, people in found.items() if any(version.review is None for version in people.values())}
     mine = project is not None and project.owner == name
@@ -37,13 +43,6 @@ def show(project: Project | None, name: str) -> None:
             shown = [one for one in found if one in waiting]
     picture = picker(project, shown, lambda one: f"{count(len(found[one]), 'mask')}{', to review' * (one in waiting)}")
     people = found[picture]
-    if project is not None and not reviews.may_see(name, picture, project.id):
-        st.info(
-            "The masks of this picture are hidden from you until you have submitted your own: nobody shall be led by "
-            "them.",
-            icon=":material/visibility_off:",
-        )
-        return
     known = pictures.picture_of(picture)
     st.markdown(f"**{escaped(questions.get(picture) or known.title or known.name)}**")
     _picture(project, name, picture, people, mine)
@@ -54,7 +53,7 @@ def choose_picture(project: Project | None, picture: str) -> None:
     st.session_state[_place(project)] = picture
 
 
-def picker(project: Project | None, shown: Sequence[str], words: object) -> str:
+def picker(project: Project | None, shown: Sequence[str], words: Callable[[str], str]) -> str:
     """The chosen of pictures, by its digest, with buttons for the one before and the one after."""
     place = _place(project)
     if st.session_state.get(place) not in shown:
@@ -70,12 +69,11 @@ def picker(project: Project | None, shown: Sequence[str], words: object) -> str:
             "Picture",
             shown,
             index=at,
-            format_func=lambda one: f"{numbers[one]}. {names.get(one, one[:8])}: {words(one)}",
+            format_func=lambda one: f"{numbers[one]} of {len(shown)}: {names.get(one, one[:8])}, {words(one)}",
             label_visibility="collapsed",
             width=420,
         )
         st.button("", icon=":material/arrow_forward:", help="Next", key="review.on", args=(project, on), **arrow)
-        st.caption(f"{numbers[chosen]} of {len(shown)}", width="content")
     st.session_state[place] = chosen
     return str(chosen)
 
@@ -176,9 +174,10 @@ def _judge(project: Project, name: str, person: str, version: Version) -> None:
                 else:
                     st.rerun()
         st.button(
-            "Example",
+            "",
             icon=":material/school:",
-            help="Shows this mask with the instructions",
+            type="tertiary",
+            help="Use it as an example: annotators see it with the instructions",
             key=f"teach.{version.id}",
             on_click=attempt,
             args=(_teach, project, name, version),

@@ -21,7 +21,7 @@ def show(project: Project, name: str) -> None:
     mine = project.owner == name
     found = versions(project=project.id)
     progress = queue.progress(project.id)
-    left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
+    left, right = st.columns(2, gap="large", vertical_alignment="center")
     with left:
         part = progress.submitted / progress.wanted if progress.wanted else 0.0
         st.markdown(
@@ -31,7 +31,7 @@ def show(project: Project, name: str) -> None:
         st.progress(part)
     with right:
         st.caption("Link for annotators")
-        st.code(link(project), language=None, wrap_lines=True)
+        st.code(link(project), language=None)
     _people(project, progress, found, mine)
     _pictures(project, found, mine)
 

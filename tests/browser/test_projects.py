@@ -55,11 +55,11 @@ def draw(page: Page, corners: tuple[int, int, int, int]) -> None:
 
 def test_a_project_goes_round(page: Page, other: Page, dashboard: Dashboard) -> None:
     page.goto(f"{dashboard.url}/projects?annotator=Anna&project=new")
-    page.get_by_label("Name", exact=True).fill("Cups and cats")
+    page.get_by_role("textbox", name="Name", exact=True).fill("Cups and cats")
     page.get_by_role("checkbox", name="Coffee").click(timeout=LONG)
     page.get_by_role("checkbox", name="Cat", exact=True).click()
     expect(page.get_by_text("2 pictures chosen")).to_be_visible(timeout=LONG)
-    page.get_by_label("Question for all pictures").fill("Where is it?")
+    page.get_by_role("textbox", name="Question for all pictures").fill("Where is it?")
     page.get_by_role("button", name="Make the project").click()
     expect(page.get_by_role("heading", name="Cups and cats")).to_be_visible(timeout=LONG)
     (project,) = [one for one in projects.projects() if one.name == "Cups and cats"]
@@ -85,12 +85,12 @@ def test_a_project_goes_round(page: Page, other: Page, dashboard: Dashboard) -> 
     assert versions.mask_of(bobs.id).values[100:200, 100:200].all()
 
     page.reload()
-    page.get_by_text("Agreement").click(timeout=LONG)
+    page.get_by_role("radio", name="Agreement").click(timeout=LONG)
     expect(page.get_by_test_id("stMetricValue").filter(has_text="0.333").first).to_be_visible(timeout=LONG)
     expect(page.get_by_alt_text("Where people disagree")).to_be_visible()
-    page.get_by_text("Review", exact=True).click()
+    page.get_by_role("radio", name="Review").click()
     page.get_by_role("button", name="Return", exact=False).nth(1).click(timeout=LONG)
-    page.get_by_label("What should be drawn otherwise?").fill("Only the cup, please")
+    page.get_by_role("textbox", name="What should be drawn otherwise?").fill("Only the cup, please")
     page.get_by_role("button", name="Return it").click()
     expect(page.get_by_text("Only the cup, please")).to_be_visible(timeout=LONG)
 

@@ -82,7 +82,7 @@ def test_free_drawing_shows_nothing_but_the_canvas() -> None:
     page = opened()
     assert "done" not in texts(page) and "project" not in page.query_params
     assert page.query_params["picture"] == f"{bundled().title}/{bundled().samples[0].name}"
-    assert [one.proto.key for one in page.get("bidi_component")] or page.get("component") is not None
+    assert not page.expander and not page.toggle
 
 
 def test_a_link_leads_to_the_project_s_next_picture_with_its_question_and_instructions() -> None:
@@ -151,6 +151,24 @@ def test_others_are_hidden_until_the_own_mask_is_submitted() -> None:
     table = page.dataframe[0].value
     assert list(table["With"]) == ["Cleo"] and table["IoU"][0] == pytest.approx(1 / 3)
     assert "<img" in "".join(one.proto.body for one in page.get("html"))
+
+
+def test_free_drawing_shows_no_mask_of_a_project_that_is_not_drawn_yet() -> None:
+    project = made(count=1)
+    (digest,) = [one.picture for one in projects.entries_of(project.id)]
+    draw("Cleo", digest, project.id)
+    draw("Bob", digest, None)
+    page = AppTest.from_function(others, args=("Bob", digest))
+    assert not page.run().toggle
+    projects.change_project(project.id, "Anna", closed=True)
+    assert [one.label for one in page.run().toggle] == ["Compare with 1 other"]
+
+
+def others(name: str, digest: str) -> None:
+    from pages.parts import compared
+    from xai_core.store import pictures
+
+    compared.with_others(name, pictures.open_registered(digest), None)
 
 
 def test_a_draft_of_another_tab_is_offered_and_opened_as_a_copy() -> None:

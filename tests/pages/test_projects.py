@@ -46,6 +46,7 @@ def texts(test: AppTest) -> str:
     assert not test.exception, test.exception
     kinds = (
         "title",
+        "subheader",
         "markdown",
         "caption",
         "info",
@@ -201,7 +202,7 @@ def test_a_good_mask_becomes_an_example() -> None:
 def test_only_the_owner_reviews_and_who_has_not_drawn_sees_no_mask() -> None:
     project, (bobs, _) = drawn_by_two()
     stranger = view(opened("Dora", project=str(project.id)), "review")
-    assert "hidden from you" in texts(stranger)
+    assert "masks of 1 picture are hidden from you" in texts(stranger)
     assert not [one for one in stranger.button if one.key == f"accept.{bobs.id}"]
     assert "No picture among those that you have drawn" in texts(view(stranger, "agreement"))
     bob = view(opened("Bob", project=str(project.id)), "review")

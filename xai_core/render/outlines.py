@@ -11,6 +11,8 @@ from .charts import CATEGORICAL
 
 SIDE = 1200
 """Pixels that the longer side is shown with at most."""
+ENLARGED = 3
+"""How many times larger a small picture is shown at most, so that outlines are thin."""
 
 
 def colours(names: list[str]) -> dict[str, str]:
@@ -20,29 +22,31 @@ def colours(names: list[str]) -> dict[str, str]:
 
 def shown_size(size: tuple[int, int], side: int = SIDE) -> tuple[int, int]:
     """Height and width that a picture is shown with, its longer side `side` at most."""
-    scale = min(1.0, side / max(size))
+    scale = min(float(ENLARGED), side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def shrunk_picture(pixels: Pixels, side: int = SIDE) -> Pixels:
-    """The picture uint8 (H, W, 3) no larger than `side`, each pixel the mean of those that it stands for."""
+def shown_picture(pixels: Pixels, side: int = SIDE) -> Pixels:
+    """The picture uint8 (H, W, 3) as it is shown, each pixel the mean of those that it stands for."""
+    return np.asarray(_resized(pixels, side), dtype=np.uint8)
+
+
+def shown_values(values: Floats, side: int = SIDE) -> Floats:
+    """A map float32 (H, W) at the size of its picture as it is shown."""
+    return np.asarray(_resized(values, side), dtype=np.float32)
+
+
+def _resized(values: Pixels | Floats, side: int) -> Pixels | Floats:
     import cv2
 
-    height, width = shown_size(pixels.shape[:2], side)
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    height, width = shown_size(values.shape[:2], side)
+    way = cv2.INTER_AREA if height < values.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, (width, height), interpolation=way))
 
 
-def shrunk_values(values: Floats, side: int = SIDE) -> Floats:
-    """A map float32 (H, W), shrunk as its picture is."""
-    import cv2
-
-    height, width = shown_size(values.shape, side)
-    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
-def shrunk_mask(mask: Bools, side: int = SIDE) -> Bools:
-    """A mask bool (H, W), shrunk as its picture is: what is half covered stays."""
-    return np.asarray(shrunk_values(mask.astype(np.float32), side) >= 0.5)
+def shown_mask(mask: Bools, side: int = SIDE) -> Bools:
+    """A mask bool (H, W) at the size of its picture as it is shown: what is half covered stays."""
+    return np.asarray(shown_values(mask.astype(np.float32), side) >= 0.5)
 
 
 def outlined(pixels: Pixels, masks: Mapping[str, Bools], colour: Mapping[str, str], side: int = SIDE) -> Pixels:
@@ -52,10 +56,10 @@ def outlined(pixels: Pixels, masks: Mapping[str, Bools], colour: Mapping[str, st
     """
     import cv2
 
-    shown = shrunk_picture(pixels, side)
-    width = max(1, round(max(shown.shape) / 400))
+    shown = shown_picture(pixels, side)
+    width = max(2, round(max(shown.shape) / 280))
     lines = {
-        name: cv2.findContours(shrunk_mask(mask, side).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
+        name: cv2.findContours(shown_mask(mask, side).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
         for name, mask in masks.items()
     }
     for line in lines.values():
@@ -67,8 +71,8 @@ def outlined(pixels: Pixels, masks: Mapping[str, Bools], colour: Mapping[str, st
 
 def filled(pixels: Pixels, mask: Bools, colour: str, side: int = SIDE) -> Pixels:
     """The picture, grey and dim where the mask is not, and tinted where it is; uint8, `side` pixels long at most."""
-    shown = shrunk_picture(pixels, side).astype(np.float32)
-    inside = shrunk_mask(mask, side)[..., None]
+    shown = shown_picture(pixels, side).astype(np.float32)
+    inside = shown_mask(mask, side)[..., None]
     grey = shown.mean(axis=-1, keepdims=True) * 0.45
     tinted = shown * 0.6 + np.array(rgb(colour), dtype=np.float32) * 0.4
     return np.asarray(np.where(inside, tinted, grey).round(), dtype=np.uint8)
