@@ -53,6 +53,12 @@ def draw(page: Page, corners: tuple[int, int, int, int]) -> None:
     stage.press("Control+Enter")
 
 
+def test_the_compare_page_leads_to_its_own_picture(page: Page) -> None:
+    page.get_by_role("radio", name="Coffee").click(timeout=LONG)
+    page.get_by_role("link", name="Draw the object in the studio").click(timeout=LONG)
+    expect(page).to_have_url(re.compile(r"/annotate\?.*picture=Photos(/|%2F)coffee\.png"), timeout=LONG)
+
+
 def test_a_project_goes_round(page: Page, other: Page, dashboard: Dashboard) -> None:
     page.goto(f"{dashboard.url}/projects?annotator=Anna&project=new")
     page.get_by_role("textbox", name="Name", exact=True).fill("Cups and cats")
