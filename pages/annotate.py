@@ -47,7 +47,7 @@ def _draw_for(project: Project, annotator: str, address: str) -> None:
     task.start_at(project, annotator, address)
     before = task.current(project, annotator)
     if before is None:
-        st.query_params["picture"] = ""
+        st.query_params.pop("picture", None)
         task.finished(project, annotator)
         return
     st.query_params["picture"] = task.address(before)

@@ -19,10 +19,13 @@ def origin(annotator: str, picture: Picture, project: int | None) -> Origin | No
 
 
 def show(annotator: str, picture: Picture, project: int | None, own: int | None) -> None:
-    """A line for each draft and version, with what can be done with it; `own` is the draft on the canvas."""
+    """A line for each draft and version, with what can be done with it; `own` is the draft on the canvas.
+
+    Until that is known no draft is shown, as it could be one of them.
+    """
     begun = [
         one
-        for one in drafts.drafts(annotator, picture.digest)
+        for one in (drafts.drafts(annotator, picture.digest) if own is not None else ())
         if one.project == project and one.number and one.id != own and not one.continued
     ]
     submitted = [one for one in versions.versions(picture.digest, annotator, deleted=True) if one.project == project]

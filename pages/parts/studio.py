@@ -6,6 +6,7 @@ submit, and to go to another picture. Every run answers with what is saved; stro
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zlib
 from collections.abc import Callable, Mapping
@@ -90,7 +91,8 @@ def _canvas(desk: Desk, below: Callable[[int | None], None]) -> None:
     if st.session_state.pop("studio.moved", False):
         st.rerun()
     place, draft = st.session_state.get("studio.draft", ("", None))
-    below(draft if place == key else None)
+    with contextlib.suppress(Unanswered):  # the canvas goes on, and its strokes wait
+        below(draft if place == key else None)
 
 
 def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:

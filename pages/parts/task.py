@@ -10,6 +10,7 @@ import streamlit as st
 from pages.parts import owning, studio
 from pages.parts.telling import attempt, escaped
 from xai_core.store import pictures, projects, queue
+from xai_core.store.database import Unanswered
 from xai_core.store.projects import Project
 from xai_core.store.queue import Assignment, OwnProgress
 from xai_core.store.versions import Version
@@ -21,7 +22,13 @@ FREE = "free"
 
 def choose() -> Project | None:
     """The project that is drawn for, or None for free drawing; the address leads to it again."""
-    found = {str(one.id): one for one in projects.projects()}
+    try:
+        found = {str(one.id): one for one in projects.projects()}
+    except Unanswered as error:
+        if st.session_state.get("annotate.project", FREE) != FREE:
+            raise
+        st.error(str(error), icon=":material/error:")  # free drawing goes on, and strokes wait in the browser
+        found = {}
     asked = st.query_params.get("project")
     if asked is not None and asked != st.session_state.get("annotate.address"):
         st.session_state["annotate.project"] = asked if asked in found else FREE
@@ -124,6 +131,7 @@ def panel(project: Project, annotator: str, task: Assignment) -> None:
 def finished(project: Project, annotator: str) -> None:
     """What stands where nothing is left to draw."""
     progress = queue.own_progress(project.id, annotator)
+    st.session_state.pop("annotate.done", None)
     with st.container(key="finished", horizontal_alignment="center"):
         st.markdown(f"### :material/celebration: Nothing is left to draw in {escaped(project.name)}")
         if progress.done:

@@ -175,14 +175,20 @@ def test_a_draft_of_another_tab_is_offered_and_opened_as_a_copy() -> None:
     project = made(count=1)
     (digest,) = [one.picture for one in projects.entries_of(project.id)]
     draft = begun("Bob", digest, project.id)
+    other = begun("Bob", digest, project.id, tab="second tab")
+    assert begun("Bob", digest, project.id, left=200).id == draft.id, "the first tab has gone on meanwhile"
     page = opened(project=project)
+    assert not page.expander, "the canvas may be about to open one of them"
+    page.session_state["studio.draft"] = f"studio.{digest[:16]}.Bob.{project.id}", other.id
+    page.run()
     assert page.expander[-1].label == "Earlier work: 1 draft"
-    assert "A draft of" in texts(page) and "with 1 stroke" in texts(page)
-    page.button(key=f"open.draft.{draft.id}").click().run()
+    assert "A draft of" in texts(page) and "with 2 strokes" in texts(page)
+    page.button(key=f"discard.{draft.id}").click().run()
+    assert [one.id for one in drafts.drafts("Bob")] == [other.id] and "A draft of" not in texts(page)
+    drafts.restore_draft(draft.id, "Bob")
+    page.run().button(key=f"open.draft.{draft.id}").click().run()
     origin = page.session_state[f"studio.origin.Bob.{digest[:16]}.1"]
     assert (origin.kind, origin.id) == ("draft", draft.id)
-    page.button(key=f"discard.{draft.id}").click().run()
-    assert drafts.drafts("Bob") == () and "A draft of" not in texts(page)
 
 
 def test_an_origin_is_taken_once() -> None:
@@ -243,3 +249,17 @@ def test_a_picture_that_was_taken_out_is_left_for_the_next() -> None:
     projects.remove_task(project.id, first := asked(page), "Anna")
     assert asked(page.run()) != first
     assert queue.own_progress(project.id, "Bob").pictures == 1
+
+
+def test_without_the_database_free_drawing_keeps_its_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    from xai_core.store.database import Unanswered
+
+    page = opened()
+
+    def unanswered(**_: object) -> None:
+        raise Unanswered("The database does not answer; try again in a moment.")
+
+    monkeypatch.setattr(projects, "projects", unanswered)
+    page.run()
+    assert "does not answer" in texts(page)
+    assert page.query_params["picture"], "the canvas's picture stays"
