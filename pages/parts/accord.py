@@ -24,6 +24,10 @@ NUMBERS = {
 }
 
 
+AT_ONCE = 3
+"""Pictures that are compared without being asked."""
+
+
 def show(project: Project | None, name: str) -> None:
     """The set above, one picture below."""
     found = drawn.of_pictures(name, project.id if project else None)
@@ -56,19 +60,16 @@ def _set(several: dict[str, drawn.Newest], way: str) -> None:
     """All pictures together: computed when it is asked for, and then only for what is new."""
     st.markdown(f"**{count(len(several), 'picture')} with several masks**")
     new = [one for one, people in several.items() if not drawn.is_known(people, way)]
-    if len(new) > 3:
+    if len(new) > AT_ONCE:
         st.caption(f"{len(new)} of them are not compared yet; what is computed is kept.")
         if not st.button("Compare all", icon=":material/calculate:", type="primary", key="accord.compute"):
             return
-    bar = st.progress(0.0) if len(new) > 3 else None
-    each = []
-    for done, people in enumerate(several.values()):
-        if bar is not None:
-            bar.progress(done / len(several), f"{done} of {len(several)} pictures")
-        each.append(drawn.agreement(people, way))
-    if bar is not None:
-        bar.empty()
-    found = Agreement.over(each)
+        bar = st.progress(0.0)
+        for done, one in enumerate(new):
+            bar.progress(done / len(new), f"{done} of {len(new)} pictures")
+            drawn.agreement(several[one], way)
+        st.rerun()
+    found = Agreement.over(drawn.agreement(people, way) for people in several.values())
     _figures(found)
     st.dataframe(_people(found, several), hide_index=True, column_config=NUMBERS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import streamlit as st
 
 
@@ -15,4 +17,4 @@ def name(placeholder: str = "Masks are kept under it") -> str:
         placeholder=placeholder,
         persist_state="session",
     )
-    return " ".join((written or "").split())
+    return " ".join(unicodedata.normalize("NFC", written or "").split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 
 import streamlit as st
 
@@ -157,7 +156,7 @@ def _judge(project: Project, name: str, person: str, version: Version) -> None:
             disabled=accepted,
             on_click=attempt,
             args=(reviews.accept, version.id, name),
-            kwargs={"done": f"{escape(person)}'s mask is accepted."},
+            kwargs={"done": f"{escaped(person)}'s mask is accepted."},
         )
         with (
             st.popover("Return", icon=":material/assignment_return:", key=f"return.{version.id}"),

@@ -281,3 +281,21 @@ def test_a_reviewed_project_of_many_pictures_stays_light() -> None:
         for place in ("xai_core.store.versions.unpacked", "xai_core.store.projects.unpacked"):
             patch.setattr(place, lambda *_: pytest.fail("a mask was opened"))
         assert "**2** of 4 masks submitted" in texts(opened(project=str(project.id)))
+
+
+def test_many_pictures_are_compared_when_it_is_asked_for() -> None:
+    found = [sample.open() for sample in bundled().samples if sample.name in (*FILES, "flower.jpg")]
+    project = projects.create_project("Many", "Anna", [Task(pictures.register(one)) for one in found], wanted=2)
+    for one in found:
+        for name, at in (("Bob", 100), ("Cleo", 150)):
+            draw(name, one, box(one, at), project.id)
+    page = view(opened(), "agreement")
+    assert "4 of them are not compared yet" in texts(page)
+    assert len(page.metric) == 5, "those of one picture"
+    page.run()
+    assert "4 of them" not in texts(page) and len(page.metric) == 10, "one was shown, three are left"
+    draw("Dora", found[0], box(found[0], 120), project.id)
+    page.segmented_control(key="accord.way").set_value("staple").run()
+    page.button(key="accord.compute").click().run()
+    assert len(page.metric) == 10 and "not compared" not in texts(page)
+    assert list(page.dataframe[0].value["Pictures"]) == [4, 4, 1]
