@@ -54,9 +54,10 @@ def draw(page: Page, corners: tuple[int, int, int, int]) -> None:
 
 
 def test_the_compare_page_leads_to_its_own_picture(page: Page) -> None:
-    page.get_by_role("radio", name="Coffee").click(timeout=LONG)
-    page.get_by_role("link", name="Draw the object in the studio").click(timeout=LONG)
-    expect(page).to_have_url(re.compile(r"/annotate\?.*picture=Photos(/|%2F)coffee\.png"), timeout=LONG)
+    page.get_by_role("radio", name="Rocket").click(timeout=LONG)
+    expect(page.get_by_text(re.compile("^Rocket · "))).to_be_visible(timeout=LONG)
+    page.get_by_role("link", name=re.compile("in the studio$")).click(timeout=LONG)
+    expect(page).to_have_url(re.compile(r"/annotate\?.*picture=Photos(/|%2F)rocket\.jpg"), timeout=LONG)
 
 
 def test_a_project_goes_round(page: Page, other: Page, dashboard: Dashboard) -> None:
