@@ -107,6 +107,21 @@ def stages(items: list[dict[str, Any]], label: str, first: str, key: str) -> str
     return _chosen("stages", items, label, key, first)
 
 
+def picker(items: list[dict[str, str]], label: str, key: str, ticked: Sequence[str]) -> list[str]:
+    """Thumbnails to tick, those of `ticked` at first; returns the ids that are ticked now, in their order.
+
+    `items` are as in `gallery`.
+    """
+    chosen = (st.session_state.get(key) or {}).get("selected", list(ticked))
+    result = _component("picker")(
+        data=orjson.dumps({"items": items, "label": label, "selected": chosen}),
+        default={"selected": chosen},
+        key=key,
+        on_selected_change=lambda: None,
+    )
+    return [item["id"] for item in items if item["id"] in set(result.selected or ())]
+
+
 def _chosen(name: str, items: list[dict[str, Any]], label: str, key: str, first: str, step: int = 0) -> str:
     ids = [item["id"] for item in items]
     kept = f"{key}.kept"  # what belongs to a component is gone when another page is shown

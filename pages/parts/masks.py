@@ -49,7 +49,7 @@ def choose(picture: Picture) -> Chosen:
     if mask is not None:
         st.caption(f"{mask.name}: {mask.values.mean():.0%} of the picture is object")
     label = "Draw one more in the studio" if people else "Draw the object in the studio"
-    st.page_link("pages/annotate.py", label=label, icon=":material/draw:")
+    st.page_link("pages/annotate.py", label=label, icon=":material/draw:", query_params={"project": "free"})
     return Chosen(mask, people)
 
 

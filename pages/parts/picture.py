@@ -106,12 +106,13 @@ def _uploaded() -> Picture | None:
         max_upload_size=settings.current().max_upload_mb,
         key="upload",
         label_visibility="collapsed",
+        on_change=lambda: st.session_state.pop("uploaded", None),
     )
-    if file is None:
+    kept = st.session_state.get("uploaded")  # another page's file is still the picture, though its name is not shown
+    if file is None and kept is None:
         st.caption("Choose a picture. It goes to this server and nowhere else; results stay in its cache.")
         return None
-    kept = st.session_state.get("uploaded")
-    if kept is None or kept[0] != file.file_id:
+    if file is not None and (kept is None or kept[0] != file.file_id):
         try:
             kept = (file.file_id, open_picture(file.getvalue(), name=file.name), "")
         except XaiError as error:

@@ -6,11 +6,12 @@ submit, and to go to another picture. Every run answers with what is saved; stro
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -31,6 +32,15 @@ UNREADABLE = "The browser sent something that cannot be read: reload the page; y
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a tab goes on from, once, instead of its own draft: the id of a draft or version; `turn` is its own."""
+
+    kind: Literal["draft", "version"]
+    id: int
+    turn: int
+
+
+@dataclass(frozen=True)
 class Desk:
     """Who draws on what; `submitted` is called with each version, `go` with -1 or 1 for another picture."""
 
@@ -39,19 +49,33 @@ class Desk:
     submitted: Callable[[Version], None]
     go: Callable[[int], None]
     project: int | None = None
+    origin: Origin | None = None
 
     @property
     def key(self) -> str:
-        """The canvas's own: another picture or annotator gets another canvas."""
-        return f"studio.{self.picture.digest[:16]}.{self.annotator}.{self.project or ''}"
+        """The canvas's own: another picture or annotator, or another origin, gets another canvas."""
+        turn = f".{self.origin.turn}" if self.origin else ""
+        return f"studio.{self.picture.digest[:16]}.{self.annotator}.{self.project or ''}{turn}"
+
+    def going_on(self, origin: Origin | None) -> Desk:
+        """The same desk, with an origin."""
+        return replace(self, origin=origin)
 
 
-def studio(desk: Desk) -> None:
-    """The canvas, which alone runs again when something is drawn."""
-    st.fragment(lambda: _canvas(desk), key="studio_live")()
+def move() -> None:
+    """Lets the whole page run again after the message that is being answered: another picture is to be shown."""
+    st.session_state["studio.moved"] = True
 
 
-def _canvas(desk: Desk) -> None:
+def studio(desk: Desk, below: Callable[[int | None], None]) -> None:
+    """The canvas, which alone runs again when something is drawn, with what stands under it.
+
+    `below` is given the id of this tab's draft, or None while there is none.
+    """
+    st.fragment(lambda: _canvas(desk, below), key="studio_live")()
+
+
+def _canvas(desk: Desk, below: Callable[[int | None], None]) -> None:
     key = desk.key
 
     def heard() -> None:
@@ -66,6 +90,9 @@ def _canvas(desk: Desk) -> None:
     components.studio(orjson.dumps(data), key, heard)
     if st.session_state.pop("studio.moved", False):
         st.rerun()
+    place, draft = st.session_state.get("studio.draft", ("", None))
+    with contextlib.suppress(Unanswered):  # the canvas goes on, and its strokes wait
+        below(draft if place == key else None)
 
 
 def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +114,7 @@ def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:
             answer["opened"] = _opened(desk, message["open"])
         if "go" in message:
             desk.go(1 if message["go"] > 0 else -1)
-            st.session_state["studio.moved"] = True
+            move()
     except XaiError as error:
         answer["said"] = {"id": message.get("id"), "words": str(error), "kind": "problem"}
     except (TypeError, KeyError, ValueError, AttributeError):
@@ -113,7 +140,14 @@ def _saved(strokes: Any) -> tuple[dict[str, int], dict[str, str]]:
 def _opened(desk: Desk, wish: Mapping[str, Any]) -> dict[str, Any]:
     """This tab's draft, and the addresses of its picture and mask."""
     digest = pictures.register(desk.picture)
-    draft = drafts.open_draft(desk.annotator, digest, str(wish["client"]), desk.project)
+    key, client = desk.key, str(wish["client"])
+    used = st.session_state.setdefault("studio.used", set())
+    fresh = desk.origin if desk.origin is not None and desk.origin.turn not in used else None
+    origin = {fresh.kind: fresh.id} if fresh else {}
+    draft = drafts.open_draft(desk.annotator, digest, client, desk.project, **origin)
+    if fresh:
+        used.add(fresh.turn)
+    st.session_state["studio.draft"] = key, draft.id
     mask = ""
     if draft.mask.values.any():
         runs = orjson.dumps(encoded(draft.mask.values))

@@ -49,6 +49,14 @@ def upload(test: AppTest, data: bytes, name: str = "mine.png") -> AppTest:
     return test.file_uploader(key="upload").set_value((name, data, "image/png")).run()
 
 
+def test_an_upload_is_drawn_on_in_the_studio_until_it_is_taken_away(page: AppTest) -> None:
+    upload(page, png(np.zeros((30, 40, 3), dtype=np.uint8)))
+    page.switch_page("pages/annotate.py").run()
+    page.text_input(key="annotator").set_value("Ann").run()
+    assert "mine.png · 40 x 30 pixels" in texts(page)
+    assert "Choose a picture" not in texts(page)
+
+
 def test_the_page_computes_its_default_view(page: AppTest) -> None:
     page.run()
     assert not page.exception

@@ -281,3 +281,43 @@ def test_many_who_ask_at_once_never_get_more_than_wanted(photos: list[str]) -> N
     for thread in threads:
         thread.join()
     assert sorted(given) == sorted(photos[:4])
+
+
+def test_entries_are_tasks_without_their_masks(photos: list[str]) -> None:
+    project = a_project(photos[:3], controls=1)
+    entries = projects.entries_of(project)
+    assert [(one.picture, one.question, one.control) for one in entries] == [
+        (task.picture, task.question, task.known is not None) for task in projects.tasks_of(project)
+    ]
+    assert [one.name for one in entries] == ["picture0.png", "picture1.png", "picture2.png"]
+    projects.remove_task(project, photos[1], "Boss")
+    assert [one.picture for one in projects.entries_of(project)] == [photos[0], photos[2]]
+
+
+def test_other_questions_leave_known_masks_and_other_pictures_alone(photos: list[str]) -> None:
+    project = a_project(photos[:3], controls=1)
+    projects.ask(project, {photos[0]: "The beak?", photos[5]: "not in it"}, "Boss")
+    one, two, three = projects.tasks_of(project)
+    assert one.question == "The beak?" and one.known is not None
+    assert (two.question, three.question) == ("Where is thing 1?", "Where is thing 2?")
+    assert history("project", project)[-1].detail == "1 questions"
+    before = history("project", project)
+    projects.ask(project, {photos[0]: "The beak?"}, "Boss")
+    assert history("project", project) == before, "nothing has changed"
+
+
+def test_an_assignment_is_what_the_queue_says_of_it(photos: list[str]) -> None:
+    project = a_project(photos[:2])
+    given = queue.next_picture(project, "Ann")
+    assert given is not None and queue.assignment_of(project, "Ann", given.picture) == given
+    made = draw(project, "Ann", given.picture)
+    done = queue.assignment_of(project, "Ann", given.picture)
+    assert (done.state, done.version) == ("done", made.id)
+    reviews.return_version(made.id, "Boss", "again")
+    back = queue.assignment_of(project, "Ann", given.picture)
+    assert (back.state, back.comment) == ("returned", "again")
+    assert queue.assignment_of(project, "Nobody yet", given.picture).state == "new"
+    projects.remove_task(project, given.picture, "Boss")
+    for picture in (given.picture, photos[5]):
+        with pytest.raises(XaiError, match="not in the project"):
+            queue.assignment_of(project, "Ann", picture)

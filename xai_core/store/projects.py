@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +40,16 @@ class Task:
     picture: str
     question: str = ""
     known: Mask | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture of a project in a list: what `Task` has without the known mask, and the picture's file name."""
+
+    picture: str
+    name: str
+    question: str
+    control: bool
 
 
 @dataclass(frozen=True)
@@ -169,6 +179,30 @@ def tasks_of(project: int) -> tuple[Task, ...]:
         Task(row.picture, row.question, Mask(unpacked(row.known, (height, width)), "known") if row.known else None)
         for row, height, width in rows
     )
+
+
+def entries_of(project: int) -> tuple[Entry, ...]:
+    """The pictures of a project in the owner's order; which are controls is not for annotators' eyes."""
+    control = ProjectPicture.known.is_not(None).label("control")
+    query = sa.select(ProjectPicture.picture, StoredPicture.name, ProjectPicture.question, control).join(StoredPicture)
+    query = query.where(ProjectPicture.project_id == project, ProjectPicture.removed.is_(None))
+    with reading() as session:
+        project_row(session, project)
+        rows = session.execute(query.order_by(ProjectPicture.position, ProjectPicture.picture)).all()
+    return tuple(Entry(row.picture, row.name, row.question, row.control) for row in rows)
+
+
+def ask(project: int, questions: Mapping[str, str], who: str) -> None:
+    """Asks other questions of pictures of a project, by digest; a picture that is not in it is left alone."""
+    who = checked_name(who)
+    with writing() as session:
+        project_row(session, project, alone=True)
+        rows = session.scalars(sa.select(ProjectPicture).where(ProjectPicture.project_id == project))
+        changed = [row for row in rows if questions.get(row.picture, row.question) != row.question]
+        for row in changed:
+            row.question = questions[row.picture]
+        if changed:
+            note(session, who, "change", "project", project, f"{len(changed)} questions")
 
 
 def examples_of(project: int) -> tuple[Example, ...]:

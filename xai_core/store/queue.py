@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ..masks.names import checked_name
-from ..types import digest_of
+from ..types import XaiError, digest_of
 from .annotators import annotator as annotator_row
 from .database import reading, writing
 from .projects import open_project, project_row
@@ -117,6 +117,17 @@ def next_picture(project: int, annotator: str, after: str | None = None) -> Assi
         key = {"project_id": project, "picture": order[0], "annotator_id": person.id}
         session.merge(Reservation(**key, at=now()))
         return _assignment(session, project, order[0], mine)
+
+
+def assignment_of(project: int, annotator: str, picture: str) -> Assignment:
+    """A picture of a project as it stands for an annotator; raises `XaiError` when it is not, or no more, in it."""
+    with reading() as session:
+        project_row(session, project)
+        row = session.get(ProjectPicture, (project, picture))
+        if row is None or row.removed is not None:
+            raise XaiError("This picture is not in the project any more; go on with the next one.")
+        person = session.scalars(sa.select(Annotator.id).where(Annotator.name == annotator)).one_or_none()
+        return _assignment(session, project, picture, _mine(session, project, person or 0))
 
 
 def worked_on(project: int, annotator: str) -> tuple[Assignment, ...]:
