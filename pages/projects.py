@@ -23,7 +23,7 @@ VIEWS = {
 
 
 def main() -> None:
-    components.inside_app("pages/projects.py")
+    components.inside_app()
     backend.engine().want(backend.session(), [])
     try:
         _show()
