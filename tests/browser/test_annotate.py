@@ -450,7 +450,8 @@ def test_a_half_drawn_mask_is_shown(easel: Easel, tmp_path: Path, request: pytes
     scheme = request.node.callspec.params["page"]
     drawing = next(one for one in DRAWINGS if one.photo == FILE)
     (outline,) = drawing.steps
-    cup, handle = outline.points[:30], outline.points[45:]
+    first, last = (outline.points.index(corner) for corner in [(262, 243), (218, 235)])
+    cup, handle = outline.points[: first + 1] + outline.points[last:], outline.points[first : last + 1]
     easel.press("p")
     for corner in cup:
         easel.click(*corner)

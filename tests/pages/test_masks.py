@@ -30,13 +30,13 @@ def page(tiny_card: Path, isolated: None, monkeypatch: pytest.MonkeyPatch) -> Ap
     test = AppTest.from_file(PAGE, default_timeout=120)
     test.session_state["models"] = ["tiny"]
     test.session_state["methods"] = ["gradcam", "gradient"]
-    test.session_state["gallery.photos.kept"] = "moon.png"
+    test.session_state["gallery.photos.kept"] = "brick.png"
     return test
 
 
 @pytest.fixture
-def moon() -> Picture:
-    return next(sample for sample in bundled().samples if sample.name == "moon.png").open()
+def brick() -> Picture:
+    return next(sample for sample in bundled().samples if sample.name == "brick.png").open()
 
 
 def drawn(picture: Picture, who: str, columns: slice) -> None:
@@ -73,14 +73,14 @@ def test_a_bundled_photo_brings_its_starter_mask(page: AppTest) -> None:
     assert "Starter mask: " in texts(page) and not page.exception
 
 
-def test_a_stored_mask_is_used_at_once(page: AppTest, moon: Picture) -> None:
+def test_a_stored_mask_is_used_at_once(page: AppTest, brick: Picture) -> None:
     page.run()
     assert "is object" not in texts(page)
-    drawn(moon, "Ada", slice(50, 150))
+    drawn(brick, "Ada", slice(50, 150))
     page.run()
     (source,) = sources(page)
     assert page.selectbox(key=source).value == "person Ada"
-    assert f"Ada: {100 * 100 / np.prod(moon.size):.0%} of the picture is object" in texts(page)
+    assert f"Ada: {100 * 100 / np.prod(brick.size):.0%} of the picture is object" in texts(page)
     assert "Against each person" not in texts(page)
     page.selectbox(key=source).set_value("none").run()
     assert "is object" not in texts(page)
@@ -89,9 +89,11 @@ def test_a_stored_mask_is_used_at_once(page: AppTest, moon: Picture) -> None:
     assert not page.exception
 
 
-def test_of_several_people_the_consensus_comes_first_and_maps_stand_beside_people(page: AppTest, moon: Picture) -> None:
+def test_of_several_people_the_consensus_comes_first_and_maps_stand_beside_people(
+    page: AppTest, brick: Picture
+) -> None:
     for who, start in (("Ada", 50), ("Grace", 70), ("Mary", 60)):
-        drawn(moon, who, slice(start, start + 100))
+        drawn(brick, who, slice(start, start + 100))
     page.run()
     (source,) = sources(page)
     assert page.selectbox(key=source).value == "consensus majority"
@@ -104,16 +106,16 @@ def test_of_several_people_the_consensus_comes_first_and_maps_stand_beside_peopl
         assert "is object" in texts(page) and not page.exception and not page.error
 
 
-def test_people_who_share_no_pixel_have_no_consensus_and_the_page_says_so(page: AppTest, moon: Picture) -> None:
-    drawn(moon, "Ada", slice(50, 100))
-    drawn(moon, "Grace", slice(200, 250))
+def test_people_who_share_no_pixel_have_no_consensus_and_the_page_says_so(page: AppTest, brick: Picture) -> None:
+    drawn(brick, "Ada", slice(50, 100))
+    drawn(brick, "Grace", slice(200, 250))
     page.run()
     assert "No pixel belongs to this consensus" in texts(page)
     assert not page.exception
 
 
-def test_inspect_shows_the_overlap_with_a_stored_mask(page: AppTest, moon: Picture) -> None:
-    drawn(moon, "Ada", slice(50, 150))
+def test_inspect_shows_the_overlap_with_a_stored_mask(page: AppTest, brick: Picture) -> None:
+    drawn(brick, "Ada", slice(50, 150))
     page.session_state["inspect.model"] = "tiny"
     page.session_state["inspect.view"] = "sweep"
     page.run()
