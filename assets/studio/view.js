@@ -133,7 +133,10 @@ export class View {
 
   draw() {
     if (!this.levels.length) return;
-    if (this.stale) this.drawPicture();
+    if (this.stale) {
+      this.drawPicture();
+      this.layer.clearRect(0, 0, this.width, this.height); // the mask was elsewhere
+    }
     if (this.dirty) this.drawMask(this.dirty);
     this.stale = false;
     this.dirty = null;

@@ -312,6 +312,29 @@ def test_a_single_pixel_is_drawn_when_it_is_magnified(easel: Easel) -> None:
     expect(easel.page.locator(".status .zoom")).not_to_have_text(re.compile(r"^\d{4} %$"))
 
 
+def test_the_mask_is_shown_on_the_picture_alone_while_it_is_zoomed(easel: Easel) -> None:
+    easel.size(8)
+    easel.drag((100, 300), (500, 390))
+    for _ in range(4):
+        easel.press("-")
+        easel.page.wait_for_timeout(150)
+    painted = easel.page.locator(".stage canvas.layer").evaluate(
+        """canvas => {
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+            const rows = [];
+            for (let y = 0; y < height; y++) {
+              for (let x = 0; x < width; x++) if (data[4 * (y * width + x) + 3]) { rows.push(y); break; }
+            }
+            return [Math.min(...rows), Math.max(...rows)].map((y) => (y * canvas.clientHeight) / height);
+        }"""
+    )
+    box = easel.stage.bounding_box()
+    assert box is not None
+    for found, row in zip(painted, (260, 400), strict=True):  # what the brush covers, down to the lower edge
+        assert abs(found - (easel.place(0, row)[1] - box["y"])) < 4
+
+
 def test_a_pen_draws_by_its_pressure(easel: Easel) -> None:
     easel.size(4)
     x, y = easel.place(300.4, 200.4)
