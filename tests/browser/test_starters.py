@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 ASIDE = np.array([0.1247, 0.274])
 """Moves corners off the pixels' grid, so that hardly a pixel's middle lies on an edge."""
-ROUNDED = 0.001
+ROUNDED = 0.002
 """Part of the object that may differ by the pointer's rounding, where the studio is of another size on the screen."""
 ANNOTATOR = "Starter"
 LICENCE = "CC0 1.0, public domain dedication"
