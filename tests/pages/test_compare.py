@@ -167,6 +167,7 @@ def test_a_broken_upload_is_answered_with_one_sentence(page: AppTest, data: byte
 
 
 def test_a_mask_of_another_size_is_answered_with_one_sentence(page: AppTest) -> None:
+    page.session_state["gallery.photos.kept"] = "moon.png"
     page.run()
     page.file_uploader(key="mask").set_value(("mask.png", png(np.full((9, 9), 255, np.uint8)), "image/png")).run()
     assert len(page.error) == 1
