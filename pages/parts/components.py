@@ -71,7 +71,13 @@ def strip(
     place.html(f'{row}<div class="strip-words">{escape(below)}</div>')
 
 
-BEFORE = {"gallery": ["radiogroup"], "stages": ["radiogroup"], "grid": ["tiles"], "inspect": ["tiles"]}
+BEFORE = {
+    "gallery": ["radiogroup", "thumbnails"],
+    "picker": ["thumbnails"],
+    "stages": ["radiogroup"],
+    "grid": ["tiles"],
+    "inspect": ["tiles"],
+}
 """Scripts and styles that several components share: they stand before a component's own."""
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import components
 from xai_core import settings
 from xai_core.masks.consensus import CONSENSUS, consensus
 from xai_core.masks.reading import open_mask
+from xai_core.masks.starters import starter
 from xai_core.store import database
 from xai_core.store.versions import mask_of, versions
 from xai_core.types import Mask, Picture, XaiError
 
-STARTERS = components.ASSETS / "masks"
 NONE, UPLOAD, STARTER = "none", "upload", "starter"
 
 
@@ -58,7 +56,7 @@ def _kinds(picture: Picture, people: Mapping[str, Mask]) -> dict[str, str]:
     several = CONSENSUS if len(people) > 1 else {}
     kinds = {f"consensus {name}": f"{title} of {len(people)} people" for name, (title, _) in several.items()}
     kinds |= {f"person {name}": f"Drawn by {name}" for name in people}
-    if _starter_file(picture).exists():
+    if starter(picture) is not None:
         kinds[STARTER] = "Starter mask"
     return kinds
 
@@ -73,7 +71,7 @@ def _mask(source: str, picture: Picture, people: Mapping[str, Mask]) -> Mask | N
         return values
     if kind == "person":
         return people[name]
-    return _starter(str(_starter_file(picture))) if kind == STARTER else None
+    return starter(picture) if kind == STARTER else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -93,16 +91,6 @@ def _drawn(digest: str) -> dict[str, Mask]:
 def _version(number: int, where: str) -> Mask:
     """A submitted mask of the database `where`, which never changes."""
     return mask_of(number)
-
-
-def _starter_file(picture: Picture) -> Path:
-    """Where the starter mask of a bundled photo would be: by the picture, not by its name."""
-    return STARTERS / f"{picture.digest[:16]}.png"
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _starter(path: str) -> Mask:
-    return Mask(open_mask(path).values, "Starter mask")
 
 
 def _uploaded(picture: Picture) -> Mask | None:

@@ -17,6 +17,8 @@ def test_all_scores_of_a_map_are_measured_against_their_passes(tiny_card: Path) 
     assert found["ours_s"] == pytest.approx(sum(part["ours_s"] for part in found["parts"].values()))
     assert found["passes"] == sum(part["passes"] for part in found["parts"].values())
     assert found["limit_ratio"] == pytest.approx(found["ours_s"] / found["limit_s"])
-    for name in scores.AGAINST_LIBRARIES:
-        part = found["parts"][name]
+    assert list(found["libraries"]) == list(scores.LIBRARIES)
+    for name, own in scores.LIBRARIES.items():
+        part = found["libraries"][name]
         assert part["ratio"] == pytest.approx(part["library_s"] / part["ours_s"])
+        assert not own or part["ours_s"] == sum(found["parts"][one]["ours_s"] for one in own)

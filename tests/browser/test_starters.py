@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from pages.parts.masks import STARTERS
 from xai_core.images.galleries import bundled
 from xai_core.masks.reading import open_mask
+from xai_core.masks.starters import FOLDER
 from xai_core.store.versions import latest_masks
 from xai_core.types import Bools
 
@@ -81,9 +81,9 @@ def do(easel: Easel, step: Step) -> None:
 
 def keep(mask: Bools, name: str, drawing: Drawing) -> None:
     """Stores a mask with its origin."""
-    STARTERS.mkdir(exist_ok=True)
-    Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(STARTERS / name, optimize=True)
-    index = STARTERS / "origin.json"
+    FOLDER.mkdir(exist_ok=True)
+    Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(FOLDER / name, optimize=True)
+    index = FOLDER / "origin.json"
     origin = orjson.loads(index.read_bytes()) if index.exists() else {}
     title = next(sample.title for sample in bundled().samples if sample.name == drawing.photo)
     origin[name] = {
@@ -113,7 +113,7 @@ def test_a_starter_mask_is_what_its_strokes_draw(window: Page, dashboard: Dashbo
     name = f"{picture.digest[:16]}.png"
     if os.environ.get("XAI_TEST_STARTERS"):
         keep(mask, name, drawing)
-    kept = open_mask(STARTERS / name).values
+    kept = open_mask(FOLDER / name).values
     assert (mask & kept).sum() > 0.99 * (mask | kept).sum()
     if "grabcut" not in drawing.tools:
         assert (mask != kept).sum() <= ROUNDED * kept.sum()

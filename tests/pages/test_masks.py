@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.masks import STARTERS
 from tests.conftest import ROOT
 from tests.pages.test_compare import texts
 from xai_core.images.galleries import bundled
 from xai_core.masks.reading import open_mask
+from xai_core.masks.starters import FOLDER
 from xai_core.store import database, pictures, versions
 from xai_core.types import Mask, Picture
 
@@ -62,7 +62,7 @@ def test_a_bundled_photo_brings_its_starter_mask(page: AppTest) -> None:
     page.run()
     (source,) = sources(page)
     assert page.selectbox(key=source).value == "starter"
-    kept = open_mask(STARTERS / "34e4a4a3479103e6.png").values
+    kept = open_mask(FOLDER / "34e4a4a3479103e6.png").values
     assert f"Starter mask: {kept.mean():.0%} of the picture is object" in texts(page)
     cat = next(sample for sample in bundled().samples if sample.name == "chelsea.png").open()
     drawn(cat, "Ada", slice(50, 150))

@@ -14,6 +14,7 @@ from typing import cast
 from ..classifiers.cards import Card
 from ..corruptions.chain import Step, label
 from ..explainers.baselines import BASELINES
+from ..masks.starters import starter
 from ..registry import METHODS, SCORES, Parameters
 from ..types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError
 from .jobs import Engine
@@ -165,9 +166,12 @@ def scores_for(
 
 
 def default_comparison(picture: Picture, cards: Sequence[Card], preset: str = "quick") -> Comparison:
-    """What a page shows of a picture until somebody chooses something: four methods, the baselines, three scores."""
+    """What a page shows of a picture until somebody chooses something: four methods, the baselines, three scores.
+
+    The object is the starter mask, where the picture has one.
+    """
     variants = [Variant(name, METHODS[name].make({}, preset)) for name in DEFAULT_METHODS]
-    return Comparison(picture, cards, variants, scores=scores_for(DEFAULT_SCORES, preset))
+    return Comparison(picture, cards, variants, scores=scores_for(DEFAULT_SCORES, preset), mask=starter(picture))
 
 
 @dataclass(eq=False)
