@@ -15,6 +15,7 @@ from .images.galleries import folder
 from .masks.agreement import Agreement, Confusion
 from .masks.consensus import CONSENSUS, consensus
 from .masks.exchange import FORMATS, NamedMask, export_masks, import_masks
+from .masks.exchange.named import plain_name
 from .masks.names import checked_name
 from .types import Mask, Picture, XaiError
 
@@ -93,7 +94,7 @@ def _import(options: argparse.Namespace, store: Store) -> None:
         if not named.values.any():
             raise XaiError(f"The mask of {named.picture} is empty: mark the object, or take the file away.")
         once.add((whose, named.digest))
-    samples = {sample.name: sample for sample in gallery.samples}
+    samples = {plain_name(sample.name): sample for sample in gallery.samples}
     who = _user()
     for done, (named, whose) in enumerate(found):
         try:

@@ -135,9 +135,16 @@ def _known(files: Sequence[File], sources: Sequence[Sample | Upload]) -> dict[st
     if not files:
         return {}
     with tempfile.TemporaryDirectory() as folder:
-        for file in files:
-            (Path(folder) / Path(file.name).name).write_bytes(file.getvalue())
-        return {named.digest: named.mask for named in import_masks(folder, sources)}
+        known: dict[str, Mask] = {}
+        for at, file in enumerate(files):
+            path = Path(folder) / str(at) / Path(file.name).name
+            path.parent.mkdir()
+            path.write_bytes(file.getvalue())
+            for named in import_masks(path, sources):
+                if named.digest in known:
+                    raise XaiError(f"There are two known masks of {named.picture}: leave one of them out.")
+                known[named.digest] = named.mask
+        return known
 
 
 def _tick(gallery: Gallery, picked: set[str], key: str) -> None:

@@ -148,7 +148,7 @@ def controls(project: Project) -> dict[str, dict[str, float]]:
     return _controls(project.id, project.owner, ids, marks, where()) if marks else {}
 
 
-@st.cache_data(show_spinner=False, max_entries=8, ttl=600)
+@st.cache_data(show_spinner=False, max_entries=8, ttl=30)
 def _controls(
     project: int, owner: str, ids: tuple[int, ...], marks: tuple[str, ...], where: str
 ) -> dict[str, dict[str, float]]:

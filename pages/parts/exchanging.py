@@ -158,6 +158,7 @@ def _import(name: str) -> None:
 def take(files: Sequence[File], annotator: str | None, who: str, step: Callable[[float, str], object]) -> Taken:
     """Keeps the masks of uploaded files; each file by itself, so that one that is wrong leaves the others alone."""
     kept, problems = 0, []
+    once: set[tuple[str | None, str]] = set()
     people: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
         sources, found = _sources(), []
@@ -175,6 +176,10 @@ def take(files: Sequence[File], annotator: str | None, who: str, step: Callable[
                 continue
             for named in masks:
                 whose = annotator or named.annotator or person
+                if (whose, named.digest) in once:
+                    problems.append(f"{path.name}: there is another mask of {named.picture} by {whose}.")
+                    continue
+                once.add((whose, named.digest))
                 try:
                     kept += _keep(named, whose, who, sources)
                     people.add(str(whose))
@@ -196,9 +201,18 @@ def _keep(named: NamedMask, whose: str | None, who: str, sources: Sequence[Known
 def _sources() -> list[Known | Sample]:
     """All pictures that a mask may belong to: the registered ones, and those of galleries."""
     known = [Known(one.name, one.digest) for one in pictures.registered()]
-    names = {one.name for one in known}
-    samples = {sample.name: sample for gallery in galleries.galleries() for sample in gallery.samples}
-    return [*known, *(sample for name, sample in samples.items() if name not in names)]
+    registered: dict[str, set[str]] = {}
+    for one in known:
+        registered.setdefault(one.name, set()).add(one.digest)
+    samples = [sample for gallery in galleries.galleries() for sample in gallery.samples]
+    return [*known, *(one for one in samples if not (one.name in registered and _digest(one) in registered[one.name]))]
+
+
+def _digest(sample: Sample) -> str:
+    try:
+        return sample.open().digest
+    except (XaiError, OSError):
+        return ""
 
 
 def _unpacked(file: File, folder: Path) -> Iterator[tuple[Path, str | None]]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from pages.parts import drawn
 from xai_core import settings
 from xai_core.masks.consensus import CONSENSUS, consensus
 from xai_core.masks.reading import open_mask
 from xai_core.masks.starters import starter
-from xai_core.store import database
-from xai_core.store.versions import mask_of, versions
+from xai_core.store.versions import versions
 from xai_core.types import Mask, Picture, XaiError
 
 NONE, UPLOAD, STARTER = "none", "upload", "starter"
@@ -81,16 +81,12 @@ def _agreed(name: str, digests: tuple[str, ...], _masks: list[Mask]) -> Mask:
 
 
 def _drawn(digest: str) -> dict[str, Mask]:
-    """Each person's newest mask of a picture, by name."""
-    newest = {one.annotator: one.id for one in versions(digest)}  # oldest first
-    where = str(database.address())
-    return {name: _version(number, where) for name, number in sorted(newest.items())}
-
-
-@st.cache_resource(show_spinner=False, max_entries=256)
-def _version(number: int, where: str) -> Mask:
-    """A submitted mask of the database `where`, which never changes."""
-    return mask_of(number)
+    """Each person's newest mask of a picture, by name, as far as whoever looks may see it; says what is hidden."""
+    found = drawn.of_pictures(str(st.session_state.get("annotator") or ""), None, digest).get(digest, {})
+    hidden = {one.annotator for one in versions(digest)} - set(found)
+    if hidden:
+        st.caption(f"Masks of an open project ({len(hidden)}) are hidden until you have submitted yours.")
+    return {name: drawn.mask(version) for name, version in found.items()}
 
 
 def _uploaded(picture: Picture) -> Mask | None:

@@ -63,7 +63,7 @@ def _table(
     digests = tuple(mask.digest for mask in drawn.values())
     rows, people = [], None
     for title, saliency in maps.items():
-        people = _several(name, saliency.key, digests, tuple(parameters.items()), card, saliency, drawn)
+        people = _several(name, saliency.key, tuple(drawn), digests, tuple(parameters.items()), card, saliency, drawn)
         cells = [*(people.each[person].values[part] for person in drawn), people.consensus.values[part]]
         rows.append(_row("", title, cells))
     if people is not None:
@@ -85,6 +85,7 @@ def _row(kind: str, title: str, cells: list[float]) -> str:
 def _several(
     name: str,
     key: str,
+    names: tuple[str, ...],
     digests: tuple[str, ...],
     parameters: tuple[tuple[str, object], ...],
     _card: Card,

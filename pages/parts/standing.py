@@ -95,10 +95,12 @@ def _pictures(project: Project, found: tuple[Version, ...], mine: bool) -> None:
     rows = []
     for entry in entries:
         reviews = [version.review for version in people.get(entry.picture, {}).values() if version.review is not None]
+        drawn_by = len(people.get(entry.picture, {}))
+        shown = drawn_by if mine else min(drawn_by, project.wanted)  # a control has more, which nobody should know
         row: dict[str, object] = {
             "Picture": entry.name,
             "Question": entry.question,
-            "Masks": f"{len(people.get(entry.picture, {}))} of {project.wanted}",
+            "Masks": f"{shown} of {project.wanted}",
             "In work": working[entry.picture],
             "Accepted": sum(one.accepted for one in reviews),
             "Returned": sum(not one.accepted for one in reviews),

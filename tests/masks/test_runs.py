@@ -44,8 +44,14 @@ def test_runs_that_do_not_fit_are_refused(counts: Any) -> None:
 
 @pytest.mark.parametrize("size", [(0, 3), (3, -1), (10**9, 10**9)])
 def test_a_size_that_no_mask_has_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(XaiError, match="pixels a side"):
+    with pytest.raises(XaiError, match="cannot be read"):
         decoded([1], *size)
+
+
+def test_long_and_narrow_pictures_are_masks_too() -> None:
+    mask = np.zeros((1, 60_000), dtype=bool)
+    mask[0, 7:9] = True
+    assert np.array_equal(decoded(encoded(mask), 1, 60_000), mask)
 
 
 @given(PAIRS)

@@ -13,7 +13,8 @@ from tests.pages.test_compare import texts
 from xai_core.images.galleries import bundled
 from xai_core.masks.reading import open_mask
 from xai_core.masks.starters import FOLDER
-from xai_core.store import database, pictures, versions
+from xai_core.masks.strokes import Stroke
+from xai_core.store import database, drafts, pictures, projects, versions
 from xai_core.types import Mask, Picture
 
 PAGE = str(ROOT / "app.py")
@@ -135,3 +136,24 @@ def test_a_database_that_cannot_be_opened_is_one_sentence_and_the_maps_are_there
     assert not page.exception
     assert "XAI_DATABASE_URL" in texts(page)
     assert "Done: " in texts(page)
+
+
+def test_masks_of_an_open_project_are_hidden_from_whoever_has_not_drawn_yet(page: AppTest, brick: Picture) -> None:
+    photo = pictures.register(brick)
+    project = projects.create_project("Bricks", "Boss", [projects.Task(photo)]).id
+    for who in ("Ada", "Grace"):
+        draft = drafts.open_draft(who, photo, f"tab of {who}", project)
+        drafts.add_strokes(draft.id, [Stroke(1, "brush", (10, 10, 50, 60), (0, 3000))])
+        drafts.submit(draft.id)
+    page.run()
+    assert sources(page) == [] and "(2) are hidden until you have submitted yours" in texts(page)
+    page.session_state["annotator"] = "Ada"
+    page.run()
+    (source,) = sources(page)
+    assert page.selectbox(key=source).value == "consensus majority" and "are hidden" not in texts(page)
+    page.session_state["annotator"] = "Mary"
+    page.run()
+    assert sources(page) == []
+    projects.change_project(project, "Boss", closed=True)
+    page.run()
+    assert len(sources(page)) == 1 and not page.exception

@@ -321,3 +321,12 @@ def test_an_assignment_is_what_the_queue_says_of_it(photos: list[str]) -> None:
     for picture in (given.picture, photos[5]):
         with pytest.raises(XaiError, match="not in the project"):
             queue.assignment_of(project, "Ann", picture)
+
+
+def test_adding_a_picture_again_keeps_its_question_and_its_known_mask(photos: list[str]) -> None:
+    project = a_project(photos, controls=1)
+    projects.add_tasks(project, [Task(photos[0]), Task(photos[1], "And here?")], "Boss")
+    first, second = projects.tasks_of(project)[:2]
+    assert first.question == "Where is thing 0?" and first.known is not None
+    np.testing.assert_array_equal(first.known.values, WHOLE.values)
+    assert second.question == "And here?" and second.known is None

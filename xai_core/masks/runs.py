@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ..types import Bools, XaiError
 
-LARGEST_SIDE = 16_384
-"""Pixels: no mask is larger, whatever a file says of itself."""
+MOST_PIXELS = 2**28
+"""No mask is larger, whatever a file says of itself."""
 
 
 def encoded(mask: Bools) -> list[int]:
@@ -26,8 +26,15 @@ def encoded(mask: Bools) -> list[int]:
 
 def decoded(counts: Sequence[int], height: int, width: int) -> Bools:
     """The mask, bool (height, width), of runs as `encoded` makes them; raises `XaiError` where they do not fit."""
-    if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):
-        raise XaiError(f"A mask of {width} x {height} pixels cannot be read: 1 to {LARGEST_SIDE} pixels a side fit.")
+    lengths = checked(counts, height, width)
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(values, lengths).reshape((height, width), order="F")
+
+
+def checked(counts: Sequence[int], height: int, width: int) -> npt.NDArray[np.integer]:
+    """The run lengths of a mask of this size; raises `XaiError` where they do not fit. No mask is made."""
+    if not (height > 0 and width > 0 and height * width <= MOST_PIXELS):
+        raise XaiError(f"A mask of {width} x {height} pixels cannot be read: 1 to {MOST_PIXELS} pixels fit.")
     try:
         lengths: npt.NDArray[Any] = np.asarray(counts)
     except ValueError:  # lists of different lengths
@@ -36,5 +43,4 @@ def decoded(counts: Sequence[int], height: int, width: int) -> Bools:
         raise XaiError("The mask's run lengths are not a list of whole numbers from 0 on: export it again.")
     if (lengths > height * width).any() or int(lengths.sum()) != height * width:
         raise XaiError(f"The mask's run lengths do not add up to its {width} x {height} pixels: export it again.")
-    values = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(values, lengths).reshape((height, width), order="F")
+    return lengths

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..types import Bools, XaiError
-from .runs import decoded, encoded
+from .runs import checked, decoded, encoded
 
 LONGEST_TOOL = 40
 """Letters of a tool's name at most."""
@@ -54,7 +54,7 @@ class Stroke:
         if number < 1 or not 0 < len(tool) <= LONGEST_TOOL:
             raise wrong
         top, left, height, width = box
-        decoded(counts, height, width)
+        checked(counts, height, width)
         return cls(number, tool, (top, left, height, width), tuple(counts))
 
 

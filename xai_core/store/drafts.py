@@ -208,6 +208,7 @@ def drafts(
     continued = sa.exists().where(child.parent_id == StoredDraft.id, child.parent_number == StoredDraft.number)
     query = sa.select(StoredDraft, Annotator.name, continued).join(Annotator)
     query = query.where(*_UNFINISHED).order_by(StoredDraft.changed.desc(), StoredDraft.id.desc())
+    query = query.options(sa.orm.defer(StoredDraft.base))
     if annotator is not None:
         query = query.where(Annotator.name == annotator)
     if picture is not None:

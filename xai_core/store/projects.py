@@ -287,7 +287,10 @@ def _add_tasks(session: Session, project: int, tasks: Iterable[Task]) -> int:
             there[task.picture] = ProjectPicture(project_id=project, picture=task.picture, position=position)
             session.add(there[task.picture])
         row = there[task.picture]
-        row.question, row.known, row.removed = task.question, known, None
+        kept = row.removed is None  # one that is there keeps what is not said anew
+        row.question = task.question or (row.question if kept else "") or ""
+        row.known = known or (row.known if kept else None)
+        row.removed = None
     session.flush()
     return len(tasks)
 
