@@ -53,7 +53,7 @@ export function listen(root, studio) {
       studio.look("hidden", !studio.view.look.hidden);
     },
     " ": () => studio.hand(true),
-    Enter: () => studio.tool.key("Enter"),
+    Enter: () => studio.accept(),
     Backspace: () => studio.tool.key("Backspace"),
     Escape: () => studio.escape(),
   };

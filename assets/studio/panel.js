@@ -119,7 +119,7 @@ export class Panel {
       level: this.choice("level", "Size of the patches", ["coarse", "medium", "fine"].map((one) => [one, one[0].toUpperCase() + one.slice(1)]), get("level"), set("level")),
       marks: make("div", { class: "pair" },
         this.choice("marks", "What the next stroke marks", [["object", "Object"], ["background", "Background"]], get("marks"), set("marks")),
-        (this.accept = this.button("check", "Accept", "Enter", () => studio.tool.key("Enter"), null, "Accept")),
+        (this.accept = this.button("check", "Accept", "Enter", () => studio.accept(), null, "Accept")),
         (this.drop = this.button("close", "Drop", "Esc", () => studio.tool.key("Escape"), null, "Drop"))),
     };
     this.accept.classList.add("worded");

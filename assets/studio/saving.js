@@ -1,11 +1,14 @@
 // Strokes on their way to the server: kept in the browser's storage until the server says that it has them.
 //
 // One message is on its way at a time: { id, strokes: { draft: [stroke] }, and requests by name }. The server answers
-// with { heard: id, saved: { draft: number } }: all strokes of a draft up to that number are in its database.
+// with { heard: id, saved: { draft: number } }: all strokes of a draft up to that number are in its database, and with
+// { refused: { draft: why } }. A message whose answer has no `heard` is sent again.
 
 const BYTES = 4_000_000; // of strokes in a message, about; the server refuses 25 MB
+const GAP = "The server lacks strokes that come before the last ones.";
 const PATIENCE = 6000; // milliseconds until a message counts as lost
 const AGAIN = 2000;
+const ASIDE = "refused"; // begins what strokes are kept under that are sent no more; drafts are numbers
 
 const storage = () =>
   new Promise((resolve, reject) => {
@@ -29,7 +32,7 @@ export class Outbox {
     try {
       this.database = await storage();
       const all = await new Promise((resolve, reject) => {
-        const reading = this.database.transaction("strokes").objectStore("strokes").getAll();
+        const reading = this.database.transaction("strokes").objectStore("strokes").getAll(IDBKeyRange.upperBound([ASIDE]));
         reading.onsuccess = () => resolve(reading.result);
         reading.onerror = () => reject(reading.error);
       });
@@ -69,6 +72,14 @@ export class Outbox {
     this.refused.delete(draft);
     this.store((strokes) => strokes.delete(IDBKeyRange.bound([draft, 0], [draft, Infinity])));
     this.changed();
+  }
+
+  // Strokes that the server has refused and that no mask shows: they stay in the browser's storage, and are sent no more.
+  setAside(draft) {
+    const strokes = this.of(draft);
+    const name = `${ASIDE} ${draft} ${Date.now()}`;
+    this.store((store) => strokes.forEach((stroke) => store.put({ draft: name, ...stroke })));
+    this.forget(draft);
   }
 
   store(change) {
@@ -132,7 +143,6 @@ export class Outbox {
 
   receive({ heard, saved, refused }, trigger) {
     this.trigger = trigger;
-    for (const [draft, why] of Object.entries(refused ?? {})) if (this.unsent.has(draft)) this.refused.set(draft, why);
     for (const [draft, number] of Object.entries(saved ?? {})) {
       if (!this.unsent.has(draft)) continue;
       const left = this.of(draft).filter((stroke) => stroke.number > number);
@@ -142,6 +152,10 @@ export class Outbox {
     }
     if (this.sent && heard === this.sent.id) {
       clearTimeout(this.timer);
+      for (const [draft, why] of Object.entries(refused ?? {})) if (this.unsent.has(draft)) this.refused.set(draft, why);
+      for (const [draft, number] of Object.entries(saved ?? {})) {
+        if (this.unsent.get(draft)?.[0].number > number + 1) this.refused.set(draft, GAP);
+      }
       this.roundTrip = performance.now() - this.began;
       for (const name of Object.keys(this.requests)) {
         if (this.requests[name] === this.sent[name]) delete this.requests[name];
@@ -154,9 +168,10 @@ export class Outbox {
   }
 }
 
-// This tab's name, the same after a reload; a tab that was duplicated takes a new one.
+const fresh = () => [...crypto.getRandomValues(new Uint8Array(12))].map((one) => one.toString(16).padStart(2, "0")).join("");
+let tab = null; // its promise
+
 async function findTabName() {
-  const fresh = () => [...crypto.getRandomValues(new Uint8Array(12))].map((one) => one.toString(16).padStart(2, "0")).join("");
   const self = fresh();
   let name = fresh();
   try {
@@ -170,12 +185,23 @@ async function findTabName() {
       if (!taken) name = kept;
     }
     sessionStorage.setItem("saliency-studio", name);
-    channel.onmessage = ({ data }) => data.asks === name && channel.postMessage({ taken: name, to: data.from });
+    channel.onmessage = async ({ data }) => data.asks === (await tab) && channel.postMessage({ taken: data.asks, to: data.from });
   } catch {
     // no storage: the tab has another name after a reload, and what it drew is still offered as the newest draft
   }
   return name;
 }
 
-let tab = null;
+// This tab's name, the same after a reload; a tab that was duplicated takes a new one.
 export const tabName = () => (tab ??= findTabName());
+
+// Gives the tab another name, under which the server begins another draft.
+export function renameTab() {
+  const name = fresh();
+  tab = Promise.resolve(name);
+  try {
+    sessionStorage.setItem("saliency-studio", name);
+  } catch {
+    // no storage
+  }
+}

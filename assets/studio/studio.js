@@ -1,8 +1,8 @@
 // The annotation studio: a picture, the mask that is drawn over it, and the way of its strokes to the server.
 //
 // Data is JSON: { heard, saved, refused } (saving.js); `opened`, the draft that was asked for, once it is there:
-// { nonce, draft, number, picture, mask, size, tools }, of which picture and mask are addresses; `answer` to what a tool
-// has asked; `submitted` and `problem`, words to show, with the id of their message.
+// { nonce, draft, number, seconds, picture, mask, size, tools }, of which picture and mask are addresses; `answer` to what
+// a tool has asked; `said`, { id, words, kind } to show, with the id of their message.
 
 import { decode, sides } from "./runs.js";
 import { Mask } from "./mask.js";
@@ -12,7 +12,7 @@ import { Box, Brush, Flood, Polygon, Smart, Superpixel } from "./tools.js";
 import { View } from "./view.js";
 import { Panel } from "./panel.js";
 import { listen } from "./keys.js";
-import { Outbox, tabName } from "./saving.js";
+import { Outbox, renameTab, tabName } from "./saving.js";
 
 const PREFERENCES = "saliency-studio.preferences";
 const LOOK = { opacity: 0.5, colour: "#ff2d9b", outline: false, hidden: false, brightness: 1, contrast: 1 };
@@ -48,12 +48,12 @@ class Studio {
     this.asked = 0;
     listen(root, this);
     this.listen();
-    this.leaving = (event) => this.outbox.waiting && event.preventDefault();
+    this.leaving = (event) => (this.outbox.waiting || this.rescued) && event.preventDefault();
     window.addEventListener("beforeunload", this.leaving);
     this.online = () => this.outbox.sent && this.outbox.lost();
     window.addEventListener("online", this.online);
-    this.panel.say("Opening the picture", "wait");
     this.open();
+    this.panel.say(this.opening, "wait");
   }
 
   close() {
@@ -86,6 +86,7 @@ class Studio {
   // Opening: the server is asked for this tab's draft, after all strokes that wait are there.
 
   async open() {
+    this.opening = "Opening the picture";
     this.nonce = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
     const client = await tabName();
     await this.outbox.ready;
@@ -94,7 +95,13 @@ class Studio {
 
   receive(data, trigger) {
     this.outbox.receive(data, trigger);
-    if (this.draft && this.outbox.refused.has(this.draft) && this.rescued !== this.draft) this.rescue();
+    for (const [draft, why] of this.outbox.refused) {
+      if (draft === this.draft) this.rescue(why);
+      else {
+        this.outbox.setAside(draft);
+        this.panel.say(`Strokes of an earlier draft are not saved, and stay in this browser. ${why}`, "problem");
+      }
+    }
     if (data.opened?.nonce === this.nonce && this.loading !== this.nonce) {
       this.loading = this.nonce;
       this.load(data.opened).catch(() => this.unreadable());
@@ -103,19 +110,27 @@ class Studio {
     if (data.said && data.said.id !== this.lastSaid) {
       this.lastSaid = data.said.id;
       this.panel.say(data.said.words, data.said.kind);
-      if (data.said.kind === "submitted") {
-        this.submitting = false;
-        this.open();
-      } else if (data.said.kind === "problem") this.submitting = false;
+      if (data.said.kind === "submitted") this.open();
+      else if (this.opening && data.heard && this.loading !== this.nonce) this.opening = data.said.words;
     }
   }
 
   // The server cannot go on with this draft, as when it was submitted elsewhere: what was drawn goes into a new one.
-  rescue() {
+  rescue(why) {
+    if (this.rescued === this.draft) return;
     this.rescued = this.draft;
-    this.saveInto = this.mask.values.slice();
-    this.panel.say(this.outbox.refused.get(this.draft), "problem");
+    this.panel.say(why, "problem");
+    if (this.outbox.of(this.draft)[0].tool === "rescued") return; // not in a new one either: it stays in this browser
+    delete this.outbox.requests.submit;
+    renameTab();
     this.open();
+  }
+
+  // Whether nothing can be drawn now, which is said: while drafts change, a stroke would be one of neither.
+  paused() {
+    const why = this.outbox.requests.submit ? "Submitting the mask" : this.opening;
+    if (why) this.panel.say(why, "wait");
+    return !!why || !this.mask;
   }
 
   // What was to be fetched is gone, as after a restart of the server: asks again, a little later each time.
@@ -132,13 +147,17 @@ class Studio {
       opened.mask ? fetched(opened.mask).then((answer) => answer.json()) : [],
       first && this.loadPicture(opened.picture),
     ]);
+    if (opened.nonce !== this.nonce) return;
+    const drawn = this.mask;
     const mask = new Mask(width, height);
     if (runs.length) mask.write(mask.whole, runs);
     this.opened = runs;
     this.mask = mask;
     this.draft = opened.draft;
     this.number = opened.number;
+    this.spent = opened.seconds;
     this.began = performance.now();
+    this.opening = "";
     this.history.clear();
     this.failures = 0;
     if (first) {
@@ -159,6 +178,8 @@ class Studio {
       if (document.activeElement === document.body) this.stage.focus({ preventScroll: true });
     } else {
       this.view.mask = mask;
+      this.drawing = null;
+      this.tool.cancel();
       this.labels.clear();
       this.superpixels = null;
       this.tool.enter?.();
@@ -168,11 +189,11 @@ class Studio {
     this.panel.refresh();
     this.panel.showSaving(this.outbox);
     this.root.dataset.draft = this.draft;
-    if (this.saveInto) {
-      mask.values.set(this.saveInto);
-      this.saveInto = null;
-      this.commit("rescued", mask.whole);
+    if (this.rescued) {
       this.outbox.forget(this.rescued);
+      this.rescued = null;
+      mask.values.set(drawn.values);
+      this.commit("rescued", mask.whole);
     }
   }
 
@@ -206,22 +227,28 @@ class Studio {
 
   send(tool, box, counts) {
     this.number += 1;
-    this.outbox.add(this.draft, { number: this.number, tool, box: sides(box), counts });
+    this.outbox.add(this.draft, { number: this.number, tool, box: sides(box), counts, seconds: this.seconds });
+  }
+
+  // The time of drawing on this draft.
+  get seconds() {
+    return Math.round(10 * (this.spent + (performance.now() - this.began) / 1000)) / 10;
   }
 
   change(name, reach) {
-    if (!this.mask) return;
+    if (this.paused()) return;
     this.tool.cancel();
     const named = reach ? `${name} ${reach}` : name;
     this.commit(named, CHANGES[name](this.mask, reach));
   }
 
   undo() {
-    if (this.tool.key("undo")) return;
+    if (this.paused() || this.tool.key("undo")) return;
     this.restore(this.history.undo(), "undo", "before");
   }
 
   redo() {
+    if (this.paused()) return;
     this.restore(this.history.redo(), "redo", "after");
   }
 
@@ -233,12 +260,14 @@ class Studio {
     this.panel.refresh();
   }
 
-  async submit() {
-    if (this.submitting || !this.mask) return;
+  accept() {
+    if (!this.paused()) this.tool.key("Enter");
+  }
+
+  submit() {
+    if (this.paused() || this.drawing != null) return;
     if (!this.mask.count) return this.panel.say("The mask is empty: draw the object before you submit it.", "problem");
-    this.submitting = true;
-    const seconds = (performance.now() - this.began) / 1000;
-    this.outbox.request("submit", { draft: this.draft, seconds: Math.round(10 * seconds) / 10 });
+    this.outbox.request("submit", { draft: this.draft, number: this.number, seconds: this.seconds });
   }
 
   go(by) {
@@ -361,7 +390,7 @@ class Studio {
     stage.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => this.release(event));
     stage.addEventListener("pointerleave", () => this.hover(null));
-    stage.addEventListener("dblclick", () => (this.handHeld ? this.view.fit() : this.tool?.double()));
+    stage.addEventListener("dblclick", () => (this.handHeld ? this.view.fit() : this.paused() || this.tool.double()));
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
     stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
@@ -397,7 +426,7 @@ class Studio {
       return;
     }
     if (event.button !== 0) return;
-    if (this.view.before) return;
+    if (this.view.before || this.paused()) return;
     if (this.view.look.hidden) this.look("hidden", false);
     this.drawing = event.pointerId;
     this.timed("press", () => this.tool.press(this.point(event), event));

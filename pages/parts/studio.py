@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,8 +28,11 @@ from xai_core.store.database import Unanswered
 from xai_core.store.versions import Version
 from xai_core.types import Picture, XaiError
 
+log = logging.getLogger(__name__)
+
 FOLDER = components.ASSETS / "studio"
 UNREADABLE = "The browser sent something that cannot be read: reload the page; your saved strokes stay."
+FAILED = "The tool failed on this picture: try again, or draw with another tool."
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:
         if "ask" in message:
             answer["answer"] = _helped(desk.picture, message["ask"])
         if "submit" in message:
-            version = drafts.submit(int(message["submit"]["draft"]), float(message["submit"]["seconds"]))
+            version = _submitted(message["submit"], refused)
             words = f"Submitted as version {version.number}"
             answer["said"] = {"id": message["id"], "words": words, "kind": "submitted"}
             desk.submitted(version)
@@ -116,8 +120,10 @@ def _answer(desk: Desk, message: Mapping[str, Any]) -> dict[str, Any]:
             desk.go(1 if message["go"] > 0 else -1)
             move()
     except XaiError as error:
+        if isinstance(error, Unanswered):
+            del answer["heard"]
         answer["said"] = {"id": message.get("id"), "words": str(error), "kind": "problem"}
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         answer["said"] = {"id": message.get("id"), "words": UNREADABLE, "kind": "problem"}
     return answer
 
@@ -127,14 +133,23 @@ def _saved(strokes: Any) -> tuple[dict[str, int], dict[str, str]]:
     saved, refused = {}, {}
     for draft, data in strokes.items() if isinstance(strokes, dict) else ():
         try:
-            saved[draft] = drafts.add_strokes(int(draft), [Stroke.read(one) for one in data])
+            fresh = [Stroke.read(one) for one in data]
+            seconds = max((float(one.get("seconds", 0)) for one in data), default=None)
+            saved[draft] = drafts.add_strokes(int(draft), fresh, seconds)
         except Unanswered:
             raise
         except XaiError as error:
             refused[draft] = str(error)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, AttributeError, OverflowError):
             refused[draft] = UNREADABLE
     return saved, refused
+
+
+def _submitted(wish: Mapping[str, Any], refused: Mapping[str, str]) -> Version:
+    """The version of a draft all of whose strokes are saved; raises `XaiError` where some are not."""
+    if str(wish["draft"]) in refused:
+        raise XaiError(f"The mask was not submitted: {refused[str(wish['draft'])]}")
+    return drafts.submit(int(wish["draft"]), float(wish["seconds"]), int(wish["number"]))
 
 
 def _opened(desk: Desk, wish: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +171,7 @@ def _opened(desk: Desk, wish: Mapping[str, Any]) -> dict[str, Any]:
         "nonce": wish["nonce"],
         "draft": str(draft.id),
         "number": draft.number,
+        "seconds": draft.seconds,
         "size": desk.picture.size,
         "picture": modules.address(_png(digest, desk.picture), "image/png", "studio picture", digest),
         "mask": mask,
@@ -186,6 +202,9 @@ def _helped(picture: Picture, question: Mapping[str, Any]) -> dict[str, Any]:
         return {**answer, "counts": encoded(segment(picture.pixels, hints))}
     except XaiError as error:
         return {**answer, "problem": str(error)}
+    except Exception:  # of a library: without an answer the browser would ask for ever
+        log.exception("The tool %s failed", question["kind"])
+        return {**answer, "problem": FAILED}
 
 
 def _hints(picture: Picture, question: Mapping[str, Any]) -> tools.Hints:

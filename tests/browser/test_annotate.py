@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from scipy import ndimage
 
 from xai_core.images.galleries import bundled
+from xai_core.masks.strokes import Stroke
 from xai_core.masks.tools import Hints, enlarged, grabcut, superpixels
 from xai_core.store import drafts
 from xai_core.types import Bools, Picture
@@ -466,6 +467,98 @@ def test_two_tabs_keep_what_each_has_drawn(easel: Easel, other: Easel) -> None:
     easel.page.reload()
     easel.ready()
     np.testing.assert_array_equal(easel.stored(), one)
+
+
+def draw_elsewhere(easel: Easel) -> str:
+    """Puts another stroke under the number of this draft's next one, as another tab would; returns the draft's id."""
+    easel.saved()
+    draft = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    number = drafts.saved_draft(int(draft)).number + 1
+    drafts.add_strokes(int(draft), [Stroke(number, "brush", (0, 0, 1, 1), (0, 1))])
+    return draft
+
+
+def hold_messages(page: Page) -> None:
+    """Keeps what the browser sends until `window.release()`."""
+    page.evaluate("""() => {
+        const { send } = WebSocket.prototype;
+        const held = [];
+        WebSocket.prototype.send = function (data) { held.push([this, data]); };
+        window.release = () => {
+            WebSocket.prototype.send = send;
+            for (const [socket, data] of held) send.call(socket, data);
+        };
+    }""")
+
+
+def test_what_the_server_refuses_is_drawn_into_a_new_draft(easel: Easel) -> None:
+    expected = np.zeros(easel.picture.size, dtype=bool)
+    easel.press("r")
+    for row in (50, 150):  # the second time it is refused again
+        easel.drag((100.5, row + 0.5), (200.5, row + 20.5))
+        draft = draw_elsewhere(easel)
+        easel.drag((300.5, row + 0.5), (400.5, row + 20.5))
+        expected[row : row + 21, 100:201] = expected[row : row + 21, 300:401] = True
+        expect(easel.page.locator(".studio")).not_to_have_attribute("data-draft", draft, timeout=LONG)
+        np.testing.assert_array_equal(easel.stored(), expected)
+    easel.drag((500.5, 300.5), (520.5, 320.5))
+    expected[300:321, 500:521] = True
+    np.testing.assert_array_equal(easel.stored(), expected)
+    easel.page.reload()
+    easel.ready()
+    np.testing.assert_array_equal(easel.stored(), expected)
+
+
+def test_strokes_that_are_refused_after_a_reload_are_said_once_and_kept(easel: Easel) -> None:
+    easel.press("r")
+    easel.drag((100.5, 50.5), (200.5, 70.5))
+    easel.saved()
+    hold_messages(easel.page)
+    easel.drag((300.5, 50.5), (400.5, 70.5))
+    draft = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    drafts.add_strokes(int(draft), [Stroke(2, "brush", (0, 0, 1, 1), (0, 1))])
+    easel.page.on("dialog", lambda dialog: dialog.accept())
+    easel.page.reload()
+    notice = easel.page.locator(".studio .notice")
+    expect(notice).to_contain_text("Strokes of an earlier draft are not saved", timeout=LONG)
+    easel.ready()
+    easel.press("r")
+    easel.drag((500.5, 300.5), (520.5, 320.5))
+    expected = np.zeros(easel.picture.size, dtype=bool)
+    expected[50:71, 100:201] = expected[300:321, 500:521] = expected[0, 0] = True
+    np.testing.assert_array_equal(easel.stored(), expected)
+    kept = easel.page.evaluate("""() => new Promise((resolve) => {
+        indexedDB.open("saliency-studio").onsuccess = ({ target }) => {
+            const reading = target.result.transaction("strokes").objectStore("strokes").getAll();
+            reading.onsuccess = () => resolve(reading.result);
+        };
+    })""")
+    assert [(one["draft"].startswith(f"refused {draft} "), one["number"]) for one in kept] == [(True, 2)]
+    easel.page.reload()
+    easel.saved()
+    expect(notice).to_be_hidden()
+
+
+def test_nothing_is_drawn_from_submitting_until_the_next_draft_is_there(easel: Easel) -> None:
+    easel.press("r")
+    easel.drag((100.5, 50.5), (200.5, 70.5))
+    drawn = easel.stored()
+    before = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    area = easel.page.locator(".area")
+    share = str(area.text_content())
+    hold_messages(easel.page)
+    easel.press("Control+Enter")
+    easel.drag((300.5, 50.5), (400.5, 70.5))
+    expect(easel.page.locator(".studio .notice")).to_have_text("Submitting the mask")
+    expect(area).to_have_text(share)
+    easel.press("Control+z")
+    expect(area).to_have_text(share)
+    easel.page.evaluate("window.release()")
+    expect(easel.page.locator(".studio")).not_to_have_attribute("data-draft", before, timeout=LONG)
+    np.testing.assert_array_equal(easel.stored(), drawn)
+    assert drafts.saved_draft(int(before)).number == 1
+    easel.drag((300.5, 50.5), (400.5, 70.5))
+    assert easel.stored()[60, 350]
 
 
 @pytest.mark.parametrize("page", ["light", "dark"], indirect=True)

@@ -229,3 +229,40 @@ def test_a_hundred_strokes_and_more_can_be_undone_and_redone(page: Page) -> None
         {"counts": encoded(mask), "start": mask.astype(int).ravel().tolist(), "width": WIDTH, "height": HEIGHT},
     )
     assert not problem
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        ({"saved": {"5": 1}}, True),  # the second is nowhere: sending the third again would never end
+        ({"saved": {"5": 2}}, False),
+        ({"saved": {}, "refused": {"5": "Why."}}, True),
+        ({"saved": {"5": 1}, "heard": None}, False),  # not the answer to this message
+        ({"saved": {}, "refused": {"5": "Why."}, "heard": "another"}, False),
+    ],
+)
+def test_strokes_after_a_gap_count_as_refused(page: Page, answer: dict[str, Any], refused: bool) -> None:
+    found = page.evaluate(
+        """async (answer) => {
+            const { Outbox } = await import("./saving.js");
+            const sent = [];
+            const outbox = new Outbox(() => {});
+            await outbox.ready;
+            outbox.receive({}, (message) => sent.push(message));
+            for (const number of [3, 4]) outbox.add("5", { number, tool: "brush", box: [0, 0, 1, 1], counts: [1] });
+            const first = sent.length;
+            outbox.receive({ heard: sent[0].id, ...answer }, outbox.trigger);
+            const found = { first, then: sent.length, refused: outbox.refused.has("5"), waiting: outbox.waiting };
+            outbox.forget("5");
+            outbox.close();
+            return found;
+        }""",
+        answer,
+    )
+    heard = "heard" not in answer
+    assert found == {
+        "first": 1,
+        "then": 2 if heard and not refused else 1,
+        "refused": refused,
+        "waiting": 0 if refused else 2,
+    }

@@ -56,6 +56,10 @@ def wire(*strokes: Stroke) -> list[dict[str, Any]]:
     return [orjson.loads(orjson.dumps(vars(stroke))) for stroke in strokes]
 
 
+def submission(draft: str, number: int, seconds: float = 3.5) -> dict[str, Any]:
+    return {"draft": draft, "number": number, "seconds": seconds}
+
+
 def opened(desk: Desk, client: str = "tab", **more: Any) -> dict[str, Any]:
     answer = studio._answer(desk, {"id": "1", "open": {"nonce": "n", "client": client}, **more})
     return dict(answer["opened"])
@@ -123,7 +127,7 @@ def test_submitting_counts_versions(desk: Desk, served: dict[str, bytes]) -> Non
     desk = Desk("Ann", desk.picture, versions.append, desk.go)
     draft = opened(desk)["draft"]
     (mask,) = masks(desk.picture, 1)
-    message = {"id": "5", "strokes": {draft: wire(*strokes_of([mask]))}, "submit": {"draft": draft, "seconds": 3.5}}
+    message = {"id": "5", "strokes": {draft: wire(*strokes_of([mask]))}, "submit": submission(draft, 1)}
     answer = studio._answer(desk, message)
     assert answer["said"] == {"id": "5", "words": "Submitted as version 1", "kind": "submitted"}
     np.testing.assert_array_equal(mask_of(versions[0].id).values, mask)
@@ -147,6 +151,89 @@ def test_a_database_that_does_not_answer_has_not_heard(
     assert studio._answer(desk, {"id": "2", "strokes": {draft: wire(*strokes)}})["saved"] == {draft: 1}
 
 
+def test_a_draft_is_submitted_only_with_all_that_was_drawn(desk: Desk, served: dict[str, bytes]) -> None:
+    draft = opened(desk)["draft"]
+    strokes = strokes_of(masks(desk.picture, 3))
+    first = {"id": "1", "strokes": {draft: wire(*strokes[:2])}, "submit": submission(draft, 3)}
+    answer = studio._answer(desk, first)
+    assert answer["saved"] == {draft: 2} and "Not all strokes are saved" in answer["said"]["words"]
+    other = Stroke(2, "eraser", (0, 0, 1, 1), (1,))
+    again = {"id": "2", "strokes": {draft: wire(other)}, "submit": submission(draft, 2)}
+    answer = studio._answer(desk, again)
+    assert answer["said"]["words"] == f"The mask was not submitted: {answer['refused'][draft]}"
+    assert answer["said"]["kind"] == "problem"
+    assert [one.id for one in drafts.drafts("Ann")] == [int(draft)], "still unfinished"
+    answer = studio._answer(desk, {"id": "3", "strokes": {draft: wire(strokes[2])}, "submit": submission(draft, 3)})
+    assert answer["said"]["kind"] == "submitted"
+    answer = studio._answer(desk, {"id": "4", "submit": submission(draft, 4)})
+    assert answer["said"]["kind"] == "problem", "a stroke that came after the submission is not in it"
+
+
+@pytest.mark.parametrize("name", ["open", "submit", "go"])
+def test_a_request_that_the_database_does_not_answer_is_not_heard(
+    name: str, desk: Desk, served: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = opened(desk)["draft"]
+    drafts.add_strokes(int(draft), strokes_of(masks(desk.picture, 1)))
+    requests = {"open": {"nonce": "n", "client": "tab"}, "submit": submission(draft, 1), "go": 1}
+
+    def silent(*_: Any, **__: Any) -> Any:
+        raise database.Unanswered("The database does not answer (locked); nothing was changed.")
+
+    message = {"id": "1", name: requests[name]}
+    with monkeypatch.context() as silenced:
+        for function in ("open_draft", "submit"):
+            silenced.setattr(drafts, function, silent)
+        answer = studio._answer(Desk("Ann", desk.picture, desk.submitted, go=silent), message)
+    assert "heard" not in answer and answer["said"]["kind"] == "problem"
+    assert studio._answer(desk, message)["heard"] == "1"
+
+
+def test_a_submission_that_was_not_heard_to_its_end_is_repeated(desk: Desk, served: dict[str, bytes]) -> None:
+    draft = opened(desk)["draft"]
+    drafts.add_strokes(int(draft), strokes_of(masks(desk.picture, 1)))
+    told = []
+
+    def submitted(version: Any) -> None:
+        told.append(version)
+        if len(told) == 1:
+            raise database.Unanswered("The database does not answer (locked); nothing was changed.")
+
+    desk = Desk("Ann", desk.picture, submitted, desk.go)
+    message = {"id": "1", "submit": submission(draft, 1)}
+    assert "heard" not in studio._answer(desk, message)
+    assert studio._answer(desk, message)["said"]["words"] == "Submitted as version 1"
+    assert told[0] == told[1]
+
+
+def test_the_time_of_drawing_goes_on_after_a_reload(desk: Desk, served: dict[str, bytes]) -> None:
+    first = opened(desk)
+    assert first["seconds"] == 0
+    strokes = wire(*strokes_of(masks(desk.picture, 2)))
+    for stroke, seconds in zip(strokes, (4.5, 7.25), strict=True):
+        stroke["seconds"] = seconds
+    assert studio._answer(desk, {"id": "1", "strokes": {first["draft"]: strokes}})["saved"] == {first["draft"]: 2}
+    assert opened(desk)["seconds"] == 7.25
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("of a library")])
+def test_a_tool_that_fails_is_answered_and_logged(
+    error: Exception,
+    desk: Desk,
+    served: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(studio, "_superpixels", fails)
+    answer = studio._answer(desk, {"id": "1", "ask": {"id": "q", "kind": "superpixels", "level": "coarse"}})
+    assert answer["heard"] == "1"
+    assert answer["answer"] == {"id": "q", "kind": "superpixels", "problem": studio.FAILED}
+    assert "superpixels" in caplog.text and type(error).__name__ in caplog.text
+
+
 @pytest.mark.parametrize(
     "strokes",
     [
@@ -154,6 +241,7 @@ def test_a_database_that_does_not_answer_has_not_heard(
         {"../../x-y-z": []},
         {"a-b-c": [{"number": 1, "tool": "brush", "box": [0, 0, 1, 1], "counts": [1]}]},
         {"a": 5},
+        {"1": [{"number": 1, "tool": "brush", "box": [0, 0, 1, 1], "counts": [1], "seconds": "long"}]},
     ],
 )
 def test_what_cannot_be_saved_is_refused_with_a_sentence(strokes: Any, desk: Desk, served: dict[str, bytes]) -> None:

@@ -121,6 +121,8 @@ def test_a_submitted_draft_gives_its_version_again_and_takes_no_more(photo: str)
     assert (made.number, made.seconds, made.tools, made.smart) == (1, 12.5, {"brush": 1, "grabcut": 1}, True)
     assert (made.origin, made.submitted_by, made.deleted, made.review) == ("studio", "Ann", None, None)
     assert drafts.submit(draft.id, 99, number=2) == made
+    with pytest.raises(XaiError, match="Not all strokes are saved"):
+        drafts.submit(draft.id, 99, number=3)
     assert drafts.add_strokes(draft.id, strokes(1)) == 2, "a late repetition changes nothing"
     with pytest.raises(drafts.Conflict, match="submitted"):
         drafts.add_strokes(draft.id, strokes(3))

@@ -176,10 +176,10 @@ def submit(draft: int, seconds: float | None = None, number: int | None = None) 
     while True:
         with reading() as session:
             row = _row(session, draft)
-            if row.version_id is not None:
-                return version_of(session, row.version_id)
             if number is not None and number != row.number:
                 raise XaiError("Not all strokes are saved yet: wait until they are, and submit again.")
+            if row.version_id is not None:
+                return version_of(session, row.version_id)
             mask, saved = _mask(session, row), row.number
             check_mask(Mask(mask), stored(session, row.picture))
             annotator = session.get_one(Annotator, row.annotator_id).name
