@@ -336,6 +336,7 @@ def test_the_mask_is_shown_on_the_picture_alone_while_it_is_zoomed(easel: Easel)
         assert abs(found - (easel.place(0, row)[1] - box["y"])) < 4
 
 
+@pytest.mark.slow
 def test_a_pen_draws_by_its_pressure(easel: Easel) -> None:
     easel.size(4)
     x, y = easel.place(300.4, 200.4)
@@ -348,6 +349,7 @@ def test_a_pen_draws_by_its_pressure(easel: Easel) -> None:
     np.testing.assert_array_equal(easel.stored(), distance <= 41 / 4)
 
 
+@pytest.mark.slow
 def test_one_finger_draws_and_two_zoom(easel: Easel) -> None:
     easel.size(2)
     session = easel.page.context.new_cdp_session(easel.page)
@@ -417,6 +419,7 @@ def test_strokes_wait_in_the_browser_while_there_is_no_connection(easel: Easel) 
     assert after[300, 450] and after[320, 450] and (after >= before).all()
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_and_restarted_gets_what_it_missed(
     browser: Browser, coffee: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -509,6 +512,7 @@ def test_what_the_server_refuses_is_drawn_into_a_new_draft(easel: Easel) -> None
     np.testing.assert_array_equal(easel.stored(), expected)
 
 
+@pytest.mark.slow
 def test_strokes_that_are_refused_after_a_reload_are_said_once_and_kept(easel: Easel) -> None:
     easel.press("r")
     easel.drag((100.5, 50.5), (200.5, 70.5))
@@ -539,6 +543,7 @@ def test_strokes_that_are_refused_after_a_reload_are_said_once_and_kept(easel: E
     expect(notice).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_nothing_is_drawn_from_submitting_until_the_next_draft_is_there(easel: Easel) -> None:
     easel.press("r")
     easel.drag((100.5, 50.5), (200.5, 70.5))
@@ -561,6 +566,7 @@ def test_nothing_is_drawn_from_submitting_until_the_next_draft_is_there(easel: E
     assert easel.stored()[60, 350]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
 def test_a_half_drawn_mask_is_shown(easel: Easel, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     scheme = request.node.callspec.params["page"]
@@ -583,6 +589,7 @@ def test_a_half_drawn_mask_is_shown(easel: Easel, tmp_path: Path, request: pytes
     easel.press("Escape")
 
 
+@pytest.mark.slow
 def test_keys_are_left_alone_while_somebody_types(easel: Easel) -> None:
     field = easel.page.get_by_role("textbox", name="Your name")
     field.click()
