@@ -57,7 +57,10 @@ def keep_screenshot(page: Page, name: str, tmp_path: Path) -> None:
 
 
 def choose_photo(page: Page, title: str) -> None:
+    """Chooses a photo, and waits until the page has begun with it: what was shown before may be done already."""
     page.get_by_role("radio", name=title, exact=True).click()
+    expect(page.get_by_text(re.compile(f"^{title} · ")).first).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=LONG)
 
 
 def move_slider(page: Page, name: str, key: str) -> None:
