@@ -291,6 +291,7 @@ def test_every_stroke_is_undone_and_redone(easel: Easel) -> None:
     np.testing.assert_array_equal(easel.stored(), masks[3])
 
 
+@pytest.mark.slow
 def test_a_single_pixel_is_drawn_when_it_is_magnified(easel: Easel) -> None:
     easel.size(0)
     easel.page.mouse.move(*easel.place(450.5, 120.5))
@@ -401,6 +402,7 @@ def test_another_page_and_back(easel: Easel) -> None:
     assert easel.stored()[300, 450]
 
 
+@pytest.mark.slow
 def test_strokes_wait_in_the_browser_while_there_is_no_connection(easel: Easel) -> None:
     """What was drawn without a connection is there after the page was closed and opened anew."""
     easel.drag((100, 100), (300, 200))
@@ -457,6 +459,7 @@ def other(browser: Browser, easel: Easel) -> Iterator[Easel]:
     page.close()
 
 
+@pytest.mark.slow
 def test_two_tabs_keep_what_each_has_drawn(easel: Easel, other: Easel) -> None:
     easel.drag((100, 100), (300, 100))
     common = easel.stored()

@@ -176,6 +176,7 @@ def test_the_cross_hair_and_the_zoom_are_linked_over_all_maps(page: Page) -> Non
     assert len(transforms) == 1
 
 
+@pytest.mark.slow
 def test_results_can_be_downloaded(page: Page) -> None:
     choose_photo(page, "Coffee")
     wait_until_done(page)
@@ -194,6 +195,7 @@ def test_results_can_be_downloaded(page: Page) -> None:
         assert figure.format == "PNG" and figure.width > 1500
 
 
+@pytest.mark.slow
 def test_nothing_jumps_while_results_arrive(page: Page) -> None:
     choose_photo(page, "Rocket")
     expect(page.locator(".cell .tile").first).to_be_visible(timeout=LONG)

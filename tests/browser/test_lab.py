@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from .conftest import Dashboard
 from .test_compare import LONG, keep_screenshot
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
 
 def test_two_pipelines_are_compared_and_one_is_changed(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_a_picture_is_picked_the_strip_is_filled_and_its_class_is_drawn(
     keep_screenshot(page, "layers", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_drawing_changes_while_it_runs_and_stops_between_two_steps(page: Page, dashboard: Dashboard) -> None:
     open_layers(page, dashboard, "Coffee")
     page.get_by_text("Drawing", exact=True).click()
@@ -67,6 +68,7 @@ def test_a_drawing_changes_while_it_runs_and_stops_between_two_steps(page: Page,
     assert stopped and int(stopped[1]) < 8000
 
 
+@pytest.mark.slow
 def test_a_layer_is_taken_to_the_compare_page_with_its_picture(page: Page, dashboard: Dashboard) -> None:
     open_layers(page, dashboard, "Rocket")
     page.locator(".stage", has_text="blocks.4").click()
