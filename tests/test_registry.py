@@ -16,9 +16,9 @@ from xai_core.registry import (
     PRESETS,
     SCORES,
     Parameters,
+    Published,
     Registry,
     Spec,
-    Study,
     parameter,
 )
 from xai_core.types import Cost, XaiError
@@ -184,7 +184,7 @@ def test_presets_change_the_defaults_and_values_change_the_presets() -> None:
 
 
 def test_a_studys_settings_are_chosen_as_a_preset_is() -> None:
-    spec = example(presets={"quick": {"level": 0.25}}, studies={"s9": Study("A study", {"samples": 7})})
+    spec = example(presets={"quick": {"level": 0.25}}, studies={"s9": Published("A study", {"samples": 7})})
     assert spec.make(preset="s9") == Example(samples=7)
     assert spec.make({"level": 0.75}, "s9") == Example(samples=7, level=0.75)
     with pytest.raises(XaiError) as caught:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import math
 import os
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -22,11 +19,12 @@ from .classifiers import cards as card_module
 from .classifiers import weights
 from .classifiers.cards import Card
 from .cli_masks import add_masks
+from .cli_parts import Progress, assignments, check_out, chosen, clear_progress, fetched, names_in, write_folder
+from .cli_study import add_study
 from .corruptions import chain
-from .engine.jobs import Engine
 from .images.decoding import open_picture
 from .masks.reading import open_mask
-from .registry import CORRUPTIONS, METHODS, MODELS, PRESETS, SCORES, Registry, Spec
+from .registry import CORRUPTIONS, METHODS, MODELS, PRESETS, SCORES, STUDIES, Registry, Spec
 from .render.numbers import duration
 from .types import Cancelled, XaiError
 
@@ -52,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command(options)
         sys.stdout.flush()
     except XaiError as error:
-        _clear_progress()
+        clear_progress()
         print(" ".join(str(error).split()), file=sys.stderr)
         return USAGE_ERROR
     except (KeyboardInterrupt, Cancelled) as stop:
-        _clear_progress()
+        clear_progress()
         print(str(stop) or "Stopped; nothing was written.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever reads has read enough; Python would complain when it flushes once more
@@ -68,8 +66,8 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m xai_core", description="Compare saliency maps of ImageNet classifiers.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
 
-    what = commands.add_parser("list", help="what there is: models, methods, scores, corruptions")
-    what.add_argument("kind", choices=["models", "methods", "scores", "corruptions"])
+    what = commands.add_parser("list", help="what there is: models, methods, scores, corruptions, studies")
+    what.add_argument("kind", choices=["models", "methods", "scores", "corruptions", "studies"])
     what.add_argument("--json", action="store_true", help="for programs: everything that is known")
     what.set_defaults(command=_list)
 
@@ -100,6 +98,7 @@ def _parser() -> Parser:
     explain.set_defaults(command=_explain)
 
     add_masks(commands)
+    add_study(commands)
 
     files = commands.add_parser("weights", help="what is downloaded, and downloads")
     actions = files.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=Parser)
@@ -129,7 +128,8 @@ def _list(options: argparse.Namespace) -> None:
         rows = [_model_facts(card) for card in MODELS]
         problems = card_module.problems()
     else:
-        registry: Registry[Spec] = {"methods": METHODS, "scores": SCORES, "corruptions": CORRUPTIONS}[options.kind]
+        registries = {"methods": METHODS, "scores": SCORES, "corruptions": CORRUPTIONS, "studies": STUDIES}
+        registry: Registry[Spec] = registries[options.kind]
         rows = [_spec_facts(spec) for spec in registry]
         problems = []
     if options.json:
@@ -204,47 +204,24 @@ def _spec_facts(spec: Spec) -> dict[str, Any]:
 # -- explain -------------------------------------------------------------------------------------------------------
 
 
-def _names(text: str) -> list[str]:
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    return list(dict.fromkeys(names))
-
-
-def _assignments(given: Sequence[str], kind: str) -> dict[str, dict[str, str]]:
-    """{"lime": {"samples": "100"}} from ["lime.samples=100"]."""
-    values: dict[str, dict[str, str]] = {}
-    for text in given:
-        left, equals, value = text.partition("=")
-        name, dot, parameter = left.strip().rpartition(".")
-        if not (equals and dot and name and parameter and value.strip()):
-            raise XaiError(f"{text!r} is not {kind}.PARAMETER=VALUE.")
-        values.setdefault(name, {})[parameter] = value.strip()
-    return values
-
-
 def _explain(options: argparse.Namespace) -> None:
-    from .engine.comparison import Comparison, Variant, compute, scores_for
+    from .engine.comparison import Comparison, check_used, compute, scores_for, variants_for
 
     started = time.monotonic()
     if not options.out.strip():
         raise XaiError("--out names no folder; name one, such as --out results.")
     out = Path(options.out)
-    _check_out(out)
-    if not _names(options.model):
+    check_out(out)
+    if not names_in(options.model):
         raise XaiError("No model was named: write --model followed by names from python -m xai_core list models.")
-    models: list[Card] = [MODELS[name] for name in _names(options.model)]
-    sets = _assignments(options.sets, "METHOD")
-    variants = []
-    for name in _names(options.method):
-        method, _, label = name.partition("@")
-        own = {**sets.get(method, {}), **(sets.get(name, {}) if label else {})}
-        start = label if label in METHODS[method].studies else options.preset
-        variants.append(Variant(method, METHODS[method].make(own, start), label))
+    models: list[Card] = [MODELS[name] for name in names_in(options.model)]
+    sets = assignments(options.sets, "METHOD")
+    variants = variants_for(names_in(options.method), options.preset, sets)
     if not variants:
         raise XaiError("No method was named: write --method followed by names from python -m xai_core list methods.")
-    _check_used(sets, {name for one in variants for name in (one.method, one.name)}, "method")
-    score_sets = _assignments(options.score_sets, "SCORE")
-    scores = scores_for(_names(options.score), options.preset, score_sets)
-    _check_used(score_sets, set(scores), "score")
+    score_sets = assignments(options.score_sets, "SCORE")
+    scores = scores_for(names_in(options.score), options.preset, score_sets)
+    check_used(score_sets, set(scores), "score")
     corruptions = tuple(chain.parse(text) for text in options.corrupt)
     picture = open_picture(options.picture)
     mask = open_mask(options.mask) if options.mask is not None else None
@@ -255,15 +232,15 @@ def _explain(options: argparse.Namespace) -> None:
     if options.seed < 0:
         raise XaiError(f"--seed {options.seed} does not fit: a seed is 0 or greater.")
     for card in models:
-        _fetch(card)
+        fetched(card)
     comparison = Comparison(
         picture, models, variants, corruptions, scores, mask, options.target, options.seed, options.against
     )
     for card in models:
         comparison.checked_target(card)
 
-    outcome = compute(comparison, _engine(), Progress())
-    _clear_progress()
+    outcome = compute(comparison, chosen(), Progress())
+    clear_progress()
     from .render import export
     from .render.figure import figure_png
 
@@ -283,79 +260,6 @@ def _explain(options: argparse.Namespace) -> None:
     print(f"Wrote {', '.join(files)} to {out} in {duration(time.monotonic() - started)}.")
 
 
-def _engine() -> Engine:
-    """The engine in this process, or Ray where `XAI_ENGINE` says so."""
-    if settings.current().engine == "ray":
-        from .engine.choice import chosen_engine
-
-        return chosen_engine()
-    from .api import engine
-
-    return engine()
-
-
-def _check_used(given: dict[str, Any], names: set[str], kind: str) -> None:
-    for name in given:
-        if name not in names:
-            asked = ", ".join(sorted(names)) or "none"
-            raise XaiError(f"A parameter is set for the {kind} {name!r}, which is not asked for; asked for: {asked}.")
-
-
-def _check_out(out: Path, option: str = "--out") -> None:
-    """Refuses before anything is computed where nothing could be written."""
-    try:
-        if out.exists() and not out.is_dir():
-            raise XaiError(f"{option} {out} is a file; name a folder.")
-        parent = out
-        while not parent.exists():
-            parent = parent.parent
-    except OSError as error:  # a name that is too long, or a folder that may not be looked into
-        raise XaiError(f"{option} {out} cannot be used: {error.strerror or error}.") from None
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise XaiError(f"{option} {out} cannot be written: {parent} is not a folder that you may write to.")
-
-
-def write_folder(out: Path, files: dict[str, bytes], obsolete: Collection[str] = ()) -> None:
-    """Writes files into a folder, and removes the `obsolete` ones, all or none: under temporary names first.
-
-    Raises `XaiError` when that is not possible; then everything is as it was before, and no folder made is left.
-    """
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=out, ignore_cleanup_errors=True) as drafts:
-            _write_all(out, files, obsolete, Path(drafts))
-    except BaseException as error:
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        if isinstance(error, OSError):
-            raise XaiError(f"The results cannot be written to {out}: {error.strerror or error}.") from None
-        raise
-
-
-def _write_all(out: Path, files: dict[str, bytes], obsolete: Collection[str], drafts: Path) -> None:
-    before = drafts / "before"
-    before.mkdir()
-    for name, data in files.items():
-        (drafts / name).write_bytes(data)
-    for name in (*files, *obsolete):
-        if (out / name).exists():
-            shutil.copy2(out / name, before / name)
-    try:
-        for name in files:
-            (drafts / name).replace(out / name)
-        for name in obsolete:
-            (out / name).unlink(missing_ok=True)
-    except BaseException:
-        for name in (*files, *obsolete):
-            if (before / name).exists():
-                (before / name).replace(out / name)
-            elif not (drafts / name).exists():
-                (out / name).unlink(missing_ok=True)
-        raise
-
-
 # -- weights -------------------------------------------------------------------------------------------------------
 
 
@@ -373,29 +277,14 @@ def _weights_fetch(options: argparse.Namespace) -> None:
     failures = []
     for card in chosen:
         try:
-            path = _fetch(card)
+            path = fetched(card)
         except XaiError as error:  # the others are still fetched
-            _clear_progress()
+            clear_progress()
             failures.append(str(error))
             continue
         print(f"{card.name}  {path}")
     if failures:
         raise XaiError(" ".join(failures))
-
-
-def _fetch(card: Card) -> Path:
-    progress = Progress()
-    try:
-        return weights.fetch(
-            card, lambda done, total: progress(_bytes(card, done, total), done / total if total else 0)
-        )
-    finally:
-        _clear_progress()
-
-
-def _bytes(card: Card, done: int, total: int) -> str:
-    amount = f"{done / settings.MEGABYTE:.0f}"
-    return f"{card.title}: downloading {amount}{f' of {total / settings.MEGABYTE:.0f}' if total else ''} MB"
 
 
 # -- warm ----------------------------------------------------------------------------------------------------------
@@ -408,7 +297,7 @@ def _warm(options: argparse.Namespace) -> None:
     started = time.monotonic()
     if not settings.current().disk_cache_mb:
         raise XaiError("Nothing can be computed ahead with XAI_DISK_CACHE_MB=0; give the disk cache some megabytes.")
-    names = _names(options.model)
+    names = names_in(options.model)
     cards: list[Card] = [MODELS[name] for name in names] or list(MODELS)
     for card in cards if names else ():
         weights.located(card)
@@ -418,7 +307,7 @@ def _warm(options: argparse.Namespace) -> None:
         count = warm(ready, engine(), options.preset, Progress())
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Stopped; what was computed is kept.") from None
-    _clear_progress()
+    clear_progress()
     titles = ", ".join(card.title for card in ready)
     print(f"The page shows {count} views of {titles} at once; it took {duration(time.monotonic() - started)}.")
 
@@ -434,7 +323,7 @@ def _bench(options: argparse.Namespace) -> None:
     file = Path(options.json) if options.json is not None else None
     if file is not None:
         _check_file(file)
-    _fetch(card)
+    fetched(card)
     result = {**run(card.name), "machine": machine.machine()}
     if file is not None:
         write_folder(file.absolute().parent, {file.name: json.dumps(result, indent=2).encode()})
@@ -445,31 +334,4 @@ def _check_file(file: Path) -> None:
     """Refuses before anything is measured where the result could not be written."""
     if not file.name or file.is_dir():
         raise XaiError(f"--json {file} is a folder; name a file, such as --json result.json.")
-    _check_out(file.absolute().parent, "--json")
-
-
-# -- progress ------------------------------------------------------------------------------------------------------
-
-
-class Progress:
-    """One line on a terminal that is written over; silent where standard error is no terminal."""
-
-    def __init__(self) -> None:
-        self._started = self._shown = time.monotonic()
-
-    def __call__(self, what: str, fraction: float) -> None:
-        now = time.monotonic()
-        if not sys.stderr.isatty() or now - self._shown < 0.1:
-            return
-        self._shown = now
-        left = (now - self._started) * (1 - fraction) / fraction if fraction > 0.01 else None
-        rest = f", {duration(left)} left" if left is not None else ""
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r\x1b[2K{f'{fraction:4.0%}  {what}{rest}'[:width]}")
-        sys.stderr.flush()
-
-
-def _clear_progress() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[2K")
-        sys.stderr.flush()
+    check_out(file.absolute().parent, "--json")

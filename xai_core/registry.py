@@ -70,7 +70,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Study:
+class Published:
     """What a published study set: a title for it, and the parameters where they differ from the defaults."""
 
     title: str
@@ -94,7 +94,7 @@ class Spec:
     cites: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Parameters of "quick", "balanced" and "paper" where they differ from the defaults."""
-    studies: Mapping[str, Study] = field(default_factory=dict)
+    studies: Mapping[str, Published] = field(default_factory=dict)
     """Further settings, by name, which can be chosen in the place of a preset."""
     reference: str = ""
     """The library that this entry is checked against and that can be chosen instead."""
@@ -268,6 +268,8 @@ METHODS: Registry[Spec] = Registry("method", "xai_core.explainers")
 DRAWERS: Registry[Spec] = Registry("drawer", "xai_core.explainers")
 """Ways to draw what a part of a network answers to."""
 SCORES: Registry[Spec] = Registry("score", "xai_core.scores")
+STUDIES: Registry[Spec] = Registry("study", "xai_core.studies")
+"""Experiments over many pictures."""
 CORRUPTIONS: Registry[Spec] = Registry("corruption", "xai_core.corruptions")
 MODELS: Registry[Any] = Registry("model", "xai_core.classifiers", discover="xai_core.classifiers.cards:cards")
 """Model cards; their facts are in YAML, so they are found by reading folders."""

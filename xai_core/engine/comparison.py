@@ -6,7 +6,7 @@ The page and the command line both build their requests here, so that the same c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
@@ -39,6 +39,33 @@ class Variant:
     def title(self) -> str:
         title = METHODS[self.method].title
         return f"{title} · {self.label}" if self.label else title
+
+
+def variants_for(
+    names: Sequence[str], preset: str, values: Mapping[str, Mapping[str, object]] | None = None
+) -> list[Variant]:
+    """Methods by name, as on the command line: NAME, NAME@STUDY with a study's settings, or NAME@LABEL.
+
+    `values` are parameters by NAME, and on top of them those by NAME@LABEL. Raises `XaiError` for what does not fit.
+    """
+    values = values or {}
+    variants = []
+    for name in names:
+        method, _, label = name.partition("@")
+        own = {**values.get(method, {}), **(values.get(name, {}) if label else {})}
+        start = label if label in METHODS[method].studies else preset
+        variants.append(Variant(method, METHODS[method].make(own, start), label))
+    used = {name for one in variants for name in (one.method, one.name)}
+    check_used(values, used, "method")
+    return variants
+
+
+def check_used(given: Iterable[str], names: Collection[str], kind: str) -> None:
+    """Raises `XaiError` when parameters are set for something that nobody asked for."""
+    for name in given:
+        if name not in names:
+            asked = ", ".join(sorted(names)) or "none"
+            raise XaiError(f"A parameter is set for the {kind} {name!r}, which is not asked for; asked for: {asked}.")
 
 
 AHEAD = 64

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..registry import METHODS, Study, parameter
+from ..registry import METHODS, Published, parameter
 from ..seeds import derive, generator
 from ..types import Attribution, Bools, Cost, Run
 from .base import CheckedExplainer
@@ -122,8 +122,8 @@ IMAGINED = 4096
         "balanced": {"samples": 400, "segmentation": "slic"},
     },
     studies={
-        "s0": Study("Fleury et al. 2024 (S0): lime's defaults, 50 samples", {"samples": 50, "sampling": "plain"}),
-        "s3": Study(
+        "s0": Published("Fleury et al. 2024 (S0): lime's defaults, 50 samples", {"samples": 50, "sampling": "plain"}),
+        "s3": Published(
             "Pihlgren and Främling 2025 (S3): least squares without a kernel",
             {
                 "samples": 400,

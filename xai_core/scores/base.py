@@ -19,6 +19,11 @@ class Undefined(Exception):  # not an error, whence the name
 class ScoreMethod(Parameters):
     """Base of every score: its fields are its parameters."""
 
+    @property
+    def further_maps(self) -> int:
+        """Maps at most that it asks for beside the one that is scored; their passes are their own."""
+        return 0
+
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         """The score of a map float32 (H, W) of `run.target` in `run.frame`.
 

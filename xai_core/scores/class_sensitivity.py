@@ -41,6 +41,10 @@ class ClassSensitivity(ScoreMethod):
     def cost(self) -> Cost:
         return Cost(1, 0)
 
+    @property
+    def further_maps(self) -> int:
+        return self.classes
+
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         ((_, logits),) = run.logits(1, lambda start, stop: run.x)
         order = np.argsort(-logits[0].cpu().numpy() * (1 if self.others == "likely" else -1), kind="stable")

@@ -45,6 +45,11 @@ class Proof(ScoreMethod):
     likely: int = parameter(4, "Most probable other classes.", unit="classes", ge=1, le=20, step=1)
     drawn: int = parameter(5, "Classes drawn at random among the rest.", unit="classes", ge=1, le=20, step=1)
     steps: int = parameter(50, "Steps from no pixel to all.", unit="steps", ge=2, le=1000, step=1)
+
+    @property
+    def further_maps(self) -> int:
+        return self.likely + self.drawn
+
     start: Fill = parameter("blur", "What shows where pixels are not inserted yet.")
     least: float = parameter(0.01, "Smaller areas, or probabilities, count as this.", ge=0.0001, le=0.5, step=0.005)
 

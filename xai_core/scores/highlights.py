@@ -105,6 +105,10 @@ class FalsePositiveRate(Corrupting):
     )
     fraction: float = parameter(0.2, "Part of the pixels that the top is.", ge=0.01, le=0.99, step=0.01)
 
+    @property
+    def further_maps(self) -> int:
+        return self.runs + 1
+
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         corrupted = saliency
         if not run.corruptions:

@@ -97,6 +97,10 @@ class Randomisation(ScoreMethod):
         "same", "The class that is explained: the same at every stage, or the one that is then most probable."
     )
 
+    @property
+    def further_maps(self) -> int:
+        return self.blocks
+
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         at, found = [0], [similarities(saliency, saliency)]
         for stage, layers in enumerate(stages(run.blocks, self.order, self.blocks), start=1):

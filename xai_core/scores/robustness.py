@@ -76,6 +76,10 @@ class Robustness(Corrupting):
 
     fraction: float = parameter(0.2, "Part of the pixels that counts as highlighted.", ge=0.01, le=0.99, step=0.01)
 
+    @property
+    def further_maps(self) -> int:
+        return 1
+
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         (other,) = other_maps(run, [Another(corruptions=() if run.corruptions else self.steps)])
         ssim = structural_similarity(saliency, other)
@@ -115,6 +119,10 @@ class Stability(Corrupting):
     """Variance over `pictures` corruptions that differ in their noise alone, divided by their number; spec E-09."""
 
     pictures: int = parameter(10, "Corrupted pictures.", unit="pictures", ge=2, le=100, step=1)
+
+    @property
+    def further_maps(self) -> int:
+        return self.pictures
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         steps = run.corruptions or self.steps
@@ -158,6 +166,10 @@ class MaxSensitivity(ScoreMethod):
     pictures: int = parameter(10, "Changed pictures.", unit="pictures", ge=1, le=100, step=1)
     radius: int = parameter(3, "The most that a colour value changes.", unit="of 255", ge=1, le=64, step=1)
 
+    @property
+    def further_maps(self) -> int:
+        return self.pictures
+
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         frames = (shaken(run.frame, self.radius, run.seed, number) for number in range(self.pictures))
         changes = relative_changes(saliency, list(other_maps(run, (Another(frame=frame) for frame in frames))))
@@ -183,6 +195,10 @@ class Repeatability(ScoreMethod):
 
     runs: int = parameter(5, "Runs.", unit="runs", ge=2, le=30, step=1)
     fraction: float = parameter(0.2, "Part of the pixels that counts as highlighted.", ge=0.01, le=0.99, step=0.01)
+
+    @property
+    def further_maps(self) -> int:
+        return self.runs - 1
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         maps = distinct_runs(run, [saliency], range(run.seed + 1, run.seed + self.runs))
