@@ -43,11 +43,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Reading:
-    """One value of a result: "score.part", not-a-number where undefined, and then the reason."""
+    """One value of a result: "score.part", not-a-number where undefined, and then the reason.
+
+    `place` is where it belongs when that is not the unit's: a unit may be about many pictures.
+    """
 
     score: str
     value: float
     reason: str = ""
+    place: Place | None = None
 
 
 Read = Callable[[Result], Iterable[Reading]]
@@ -136,7 +140,7 @@ class Study(Parameters):
     """Base of every study: its fields are its parameters."""
 
     of_pictures: ClassVar[bool] = True
-    """Whether it looks at the user's pictures, with models and methods."""
+    """Whether it looks at the user's pictures, with models."""
     of_methods: ClassVar[bool] = True
     """Whether methods can be chosen."""
     default_models: ClassVar[tuple[str, ...]] = ("efficientnet_lite0",)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ..explainers.baselines import BASELINES
-from ..registry import CORRUPTIONS, METHODS, MODELS, SCORES, Value
+from ..registry import CORRUPTIONS, METHODS, MODELS, SCORES, TRIALS, Value
 
 Better = Literal["higher", "lower"]
 
@@ -21,9 +21,9 @@ OTHERS = {
 
 
 def value_of(score: str) -> Value | None:
-    """What the registry knows of "score.part"."""
+    """What the registries know of "score.part", which a score yields or a trial."""
     name, _, part = score.partition(".")
-    return SCORES[name].values.get(part) if name in SCORES else None
+    return next((registry[name].values.get(part) for registry in (SCORES, TRIALS) if name in registry), None)
 
 
 def better(score: str) -> Better | None:
