@@ -56,12 +56,17 @@ class Option:
     help: str
 
 
+Better = Literal["higher", "lower"]
+"""Which way a score is better."""
+ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓"}
+
+
 @dataclass(frozen=True)
 class Value:
     """One number that a score yields: its title, which way is better, its bounds, its unit."""
 
     title: str
-    better: Literal["higher", "lower"]
+    better: Better
     low: float
     high: float
     unit: str = ""
