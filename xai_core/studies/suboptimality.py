@@ -10,7 +10,6 @@ from ..registry import CORRUPTIONS, STUDIES, parameter
 from .base import Study, Subject, Unit, predicted
 from .plan import Plan
 
-
 CORRUPTED = ("gaussian_noise", "occlusion", "resolution")
 """S0's corruptions; each has S0's three severities."""
 
