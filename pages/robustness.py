@@ -127,14 +127,18 @@ def _missing(chosen: Picture | None, cards: Sequence[Card], variants: Sequence[V
 
 
 def _corrupting() -> Corrupting:
-    names = [spec.name for family in CORRUPTION_FAMILIES for spec in CORRUPTIONS if spec.family == family]
+    families = {**CORRUPTION_FAMILIES, "region": "Covered on purpose"}
+    family = st.selectbox("Kind of corruption", families, format_func=families.get, key="robustness.family")
+    members = list(REGIONS) if family == "region" else [spec.name for spec in CORRUPTIONS if spec.family == family]
     name = str(
-        st.selectbox(
+        st.pills(
             "Corruption",
-            [*names, *REGIONS],
-            format_func=lambda one: f"Cover: {REGIONS[one].lower()}" if one in REGIONS else CORRUPTIONS[one].title,
-            help="What happens to the picture. Type to search; what is covered on purpose stands at the end.",
-            key="robustness.corruption",
+            members,
+            default=members[0],
+            required=True,
+            format_func=lambda one: REGIONS[one] if one in REGIONS else forms.short(one),
+            label_visibility="collapsed",
+            key=f"robustness.corruption.{family}",
         )
     )
     spec = None if name in REGIONS else CORRUPTIONS[name]
@@ -157,7 +161,7 @@ def _corrupting() -> Corrupting:
         unit = "part of the object" if name == OBJECT else "part of the picture"
         return Corrupting(REGIONS[name], unit, [f"{value:.0%}" for value in values], name, values, {})
     option = next(one for one in spec.options if one.name == spec.primary)
-    unit = f"{option.name}, {option.unit}" if option.unit and option.unit != option.name else option.name
+    unit = f"{option.name} ({option.unit})" if option.unit and option.unit != option.name else option.name
     return Corrupting(spec.title, unit, [f"{value:g}" for value in values], name, values, settings)
 
 
@@ -267,14 +271,10 @@ def _bench(wish: Wish) -> bool:
             icon=":material/open_with:",
         )
     sheet = _sheet(wish, found, standing)
-    said = drawn.verdicts(sheet)
-    with st.container(key="verdicts"):
-        if said and not wish.corrupting.moves_pixels:
-            st.markdown("  \n".join(said))
-        elif said:
-            st.markdown("Whether a map drifts beyond its noise is not judged where pixels move.")
-        else:
-            st.caption("Whether a map drifts more than from seed to seed is said here once all maps are there.")
+    if wish.corrupting.moves_pixels:
+        st.markdown("Whether a map drifts beyond its own noise is not judged where pixels move.")
+    else:
+        st.markdown("  \n".join(drawn.verdicts(sheet)))
     rows: list[drawn.Row] = []
     for card in comparison.cards:
         if len(comparison.cards) > 1:

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from tests.conftest import ROOT, write_tiny_card
-from xai_core.registry import CORRUPTIONS
+from xai_core.registry import CORRUPTION_FAMILIES, CORRUPTIONS
 
 
 @pytest.fixture
@@ -30,6 +30,11 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def texts(test: AppTest) -> str:
     return "\n".join(str(one.value) for one in [*test.markdown, *test.caption, *test.info, *test.warning])
+
+
+def choose(test: AppTest, family: str, name: str) -> None:
+    test.selectbox(key="robustness.family").set_value(family).run()
+    test.pills(key=f"robustness.corruption.{family}").set_value(name).run()
 
 
 def sheet(test: AppTest) -> str:
@@ -53,15 +58,15 @@ def test_pictures_and_maps_stand_from_clean_to_worst_with_curves_and_a_verdict(p
     page.run()
     assert not page.exception and not page.error and not page.warning
     heads = re.findall(r'class="head">([^<]*)<', sheet(page))
-    assert heads == ["sigma, of 255", "clean", "10", "25", "50"]
+    assert heads == ["sigma (of 255)", "clean", "10", "25", "50"]
     assert re.findall(r'class="title">([^<]*)<', sheet(page)) == ["Picture", "Grad-CAM", "SmoothGrad"]
     assert sheet(page).count("<img") == 12
     assert len(re.findall(r">class \d \d+(?:\.\d)? %</figcaption>", sheet(page))) == 4
     assert len(re.findall(r">(?:−?[\d.]+|–)</figcaption>", sheet(page))) == 6
     assert len(page.get("plotly_chart")) == 1
     said = next(one.value for one in page.markdown if "noise" in str(one.value))
-    assert re.search(r"\*\*Grad-CAM\*\* (drifts beyond|stays within) its own noise", said)
-    assert "nothing in it is left to chance" in said
+    assert re.search(r"\*\*Grad-CAM\*\* (drifts beyond its own noise|does not drift)", said)
+    assert "nothing is left to chance" in said
     assert re.search(r"\*\*SmoothGrad\*\* .*two seeds agree by [\d.]+ at least", said)
     assert "Done: " in texts(page)
 
@@ -69,10 +74,10 @@ def test_pictures_and_maps_stand_from_clean_to_worst_with_curves_and_a_verdict(p
 def test_every_corruption_can_be_chosen_and_those_that_move_pixels_are_marked(page: AppTest) -> None:
     page.session_state["robustness.methods"] = ["gradcam"]
     page.run()
-    box = page.selectbox(key="robustness.corruption")
-    assert len(box.options) == len(CORRUPTIONS) + 3
+    families = page.selectbox(key="robustness.family")
+    assert len(families.options) == len(CORRUPTION_FAMILIES) + 1
     for name, moves in (("imagenetc_zoom_blur", True), ("pixel_dropping", False)):
-        page.selectbox(key="robustness.corruption").set_value(name).run()
+        choose(page, CORRUPTIONS[name].family, name)
         assert not page.exception and not page.error
         assert sheet(page).count("<img") == 2 * (1 + len(CORRUPTIONS[name].severities))
         assert ("moves pixels" in texts(page)) == moves
@@ -91,23 +96,23 @@ def test_severities_are_typed_and_sorted_and_what_does_not_fit_is_said(page: App
 
 
 def test_what_a_map_ranks_highest_or_lowest_is_covered(page: AppTest) -> None:
-    page.session_state["robustness.corruption"] = "region.most"
     page.run()
+    choose(page, "region", "region.most")
     assert not page.exception and not page.error
     assert sheet(page).count("<img") == 12
     most = sheet(page)
     page.selectbox(key="robustness.whose.gradcam-smoothgrad").set_value("smoothgrad").run()
     assert sheet(page).count("<img") == 12 and sheet(page) != most, "SmoothGrad chooses other pixels"
-    page.selectbox(key="robustness.corruption").set_value("region.least").run()
+    choose(page, "region", "region.least")
     assert not page.exception and sheet(page).count("<img") == 12
 
 
 def test_the_object_is_covered_and_maps_are_held_against_it(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     found = kept(monkeypatch)
     page.session_state["robustness.methods"] = ["gradient"]
-    page.session_state["robustness.corruption"] = "region.object"
     page.session_state["gallery.photos.kept"] = "chelsea.png"
     page.run()
+    choose(page, "region", "region.object")
     assert not page.exception and not page.error
     if "Choose the object's mask" in texts(page):
         pytest.fail("the bundled cat has a mask")
@@ -130,9 +135,9 @@ def test_the_numbers_and_the_figure_can_be_taken_along(page: AppTest, monkeypatc
 
 
 def test_the_corrupted_picture_is_opened_in_compare(page: AppTest) -> None:
-    page.session_state["robustness.corruption"] = "imagenetc_fog"
     page.session_state["models"] = ["tiny"]
     page.run()
+    choose(page, "imagenetc_weather", "imagenetc_fog")
     page.selectbox(key="robustness.level.1-2-3-4-5").set_value("2").run()
     page.button(key="robustness.compare").click().run()
     assert not page.exception

@@ -98,8 +98,8 @@ def drift_chart(sheet: Sheet) -> Any:
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(
         height=230 * rows + 70,
-        margin={"l": 40, "r": 10, "t": 30, "b": 60},
-        legend={"orientation": "h", "y": -0.14, "x": 0},
+        margin={"l": 40, "r": 10, "t": 64, "b": 30},
+        legend={"orientation": "h", "y": 1.1, "yanchor": "bottom", "x": 0},
         hovermode="x unified",
     )
     return figure
@@ -132,29 +132,28 @@ def _gaps(values: Sequence[float]) -> list[float | None]:
 def verdicts(sheet: Sheet) -> list[str]:
     """A sentence for every map: whether it drifts beyond its own noise, and from which severity on."""
     several = len({one.model for one in sheet.drifts}) > 1
-    return [_verdict(one, sheet.levels, several) for one in sheet.drifts if _whole(one)]
-
-
-def _whole(one: Drift) -> bool:
-    return bool(one.noise) and not all(math.isnan(value) for value in one.values["spearman"][1:])
+    return [_verdict(one, sheet.levels, several) for one in sheet.drifts]
 
 
 def _verdict(one: Drift, levels: Sequence[str], several: bool) -> str:
     who = f"**{one.method}**{f' of {one.model}' if several else ''}"
-    values, noise = one.values["spearman"], one.noise["spearman"]
-    worst = next(value for value in reversed(values) if not math.isnan(value))
+    values = one.values["spearman"]
+    if not one.noise or math.isnan(values[-1]):
+        return f"{who} is judged once its maps are there."
+    noise = one.noise["spearman"]
     if math.isnan(noise[0]):
         return f"{who} cannot be judged: a map of the clean picture is flat."
-    own = (
-        "nothing in it is left to chance" if noise == (1.0, 1.0) else f"two seeds agree by {number(noise[0])} at least"
-    )
+    worst = f"rank correlation {number(values[-1])} at the worst severity"
+    if noise == (1.0, 1.0):
+        none = "all of it is the corruption's, as nothing is left to chance"
+        drifts = onset("spearman", values[1:], noise) is not None
+        return f"{who} drifts beyond its own noise: {none} ({worst})." if drifts else f"{who} does not drift ({worst})."
+    seeds = f"two seeds agree by {number(noise[0])} at least"
     start = onset("spearman", values[1:], noise)
     if start is None:
-        return f"{who} stays within its own noise (rank correlation {number(worst)} at the worst severity; {own})."
+        return f"{who} stays within its own noise ({worst}; {seeds})."
     since = "at every severity" if start == 0 else f"from {levels[start + 1]} on"
-    if start == len(levels) - 2 and start:
-        since = f"at {levels[-1]} alone"
-    return f"{who} drifts beyond its own noise {since} (rank correlation {number(worst)} at the worst; {own})."
+    return f"{who} drifts beyond its own noise {since} ({worst}; {seeds})."
 
 
 COLUMNS = (
