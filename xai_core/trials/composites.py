@@ -1,7 +1,7 @@
 """Objects pasted into scenes, for networks that look at the one or at the other (BAM, Yang and Kim 2019).
 
-The bundled set is drawn by code: ten shapes, each of a bright colour, and ten textures in dull ones. A folder of the
-user's has `objects` and `scenes`, each with a folder for every class; objects are pictures with a transparent background.
+The bundled set is drawn by code: ten shapes, each of a bright colour, and ten textures in dull ones. A folder of
+the user's has `objects` and `scenes`, each with a folder for every class; objects have a transparent background.
 """
 
 from __future__ import annotations
