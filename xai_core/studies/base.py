@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -116,6 +116,20 @@ def predicted(place: Place, given: Input) -> Unit:
             yield Reading("prediction.correct", float(result.top == place.truth))
 
     return Unit(place, Predict(given), read)
+
+
+def each_picture(place: Place, parts: tuple[str, ...], reason: str) -> Read:
+    """Reads what every picture adds to a trial's values: details by part, and the pictures' numbers in `places`."""
+
+    def read(result: Result) -> Iterator[Reading]:
+        assert isinstance(result, Score)
+        for row, number in enumerate(result.details["places"]):
+            picture = replace(place, picture=f"{place.picture}{int(number):05d}")
+            for part in parts:
+                value = float(result.details[part][row])
+                yield Reading(f"{result.name}.{part}", value, reason if math.isnan(value) else "", picture)
+
+    return read
 
 
 @dataclass(frozen=True, eq=False)
