@@ -10,6 +10,7 @@ import numpy as np
 from ..engine.requests import Trial
 from ..registry import STUDIES, parameter
 from ..trials.bam import WRONG, Bam
+from ..types import XaiError
 from .base import Place, Study, Unit, each_picture
 from .comparing import compared, means, summary
 from .exhibits import Exhibit, Gallery, Section, Table, Words
@@ -31,7 +32,7 @@ SHOWN = 4
     "bam",
     title="Objects in scenes",
     summary="Pastes objects into scenes, trains one network to name the object and one to name the scene, and asks "
-    "whether a map gives the object more where it counts, less where it does not, and does not mind what has no effect.",
+    "whether a map gives the object more where it counts, less where it does not, and ignores what has no effect.",
     cites=(
         "Loreth 2023 (S2): BAM among the evaluations of saliency methods",
         "Yang and Kim 2019, Benchmarking attribution methods with relative feature importance",
@@ -60,11 +61,12 @@ class ObjectsInScenes(Study):
         found = {"kinds": self.kinds, "copies": self.copies, "epochs": self.epochs, "side": self.side}
         folder = plan.choice.pictures if self.composites == "folder" else ""
         if self.composites == "folder" and not folder:
-            folder = "."  # refused with the sentence that says what it needs
+            raise XaiError("The study bam was to take your own pictures: name a folder with objects and scenes.")
         return {**found, "folder": folder, "explained": self.explained}
 
     def trials(self, plan: Plan) -> Iterator[Unit]:
         pasted, seed = self.pasted(plan), plan.seed
+        Bam(**pasted).cost()  # a folder that does not fit is refused now
         for name in NETWORKS:
             yield Unit(Place(model=name, seed=seed), Trial("training", Bam(**pasted).training(name), seed))
         for variant in plan.shown:

@@ -77,7 +77,7 @@ class Sanity(Study):
         "digits", "Pictures for the network that learns permuted labels; none leaves that part out."
     )
     explained: int = parameter(50, "Test pictures whose maps are compared.", unit="pictures", ge=2, le=1000, step=1)
-    epochs: int = parameter(60, "Times that it learns from every picture.", unit="epochs", ge=1, le=1000, step=1)
+    epochs: int = parameter(120, "Times that it learns from every picture.", unit="epochs", ge=1, le=1000, step=1)
 
     def units(self, plan: Plan, subject: Subject) -> Iterator[Unit]:
         yield predicted(subject.place, subject.input)
@@ -89,7 +89,9 @@ class Sanity(Study):
 
     @property
     def taught(self) -> dict[str, Any]:
-        return {"dataset": self.data, "side": 16 if self.data == "digits" else 28, "epochs": self.epochs}
+        few = {"digits": 600, "mnist": 2000}  # that a small network can learn by heart
+        side = {"digits": 16, "mnist": 28}  # that SSIM can be taken of
+        return {"dataset": self.data, "side": side[self.data], "pictures": few[self.data], "epochs": self.epochs}
 
     def trials(self, plan: Plan) -> Iterator[Unit]:
         if self.data == "none":
