@@ -211,3 +211,52 @@ def test_guided_backprop_is_called_invariant_to_higher_layers_only_where_it_is()
     assert "nearly invariant to the higher layers only, not completely" in said and "0.60" in said
     assert "nearly" not in erratum(staged([0.3, 0.2, 0.1, 0.1]), "m", "guided_backprop")
     assert erratum(staged([0.9, 0.1]).assign(map="gradient"), "m", "gradient") == ""
+
+
+# -- what they find --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_edges_stay_the_gradient_and_grad_cam_change_and_guided_backprop_far_less(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EfficientNet-Lite0 over three of the shared pictures, as it forgets from the logits down."""
+    monkeypatch.setenv("XAI_THREADS", "2")
+    choice = {
+        "pictures": str(shared / "data" / "imagenet50"),
+        "limit": 3,
+        "models": ("efficientnet_lite0",),
+        "methods": ("gradient", "gradcam", "guided_backprop"),
+        "set_study": {"data": "none"},
+    }
+    plan = plan_of(Choice(study="sanity", **choice))
+    run(plan, InlineEngine(), tmp_path)
+    rows = Log(tmp_path).read()
+    stages = rows[rows["score"] == "stage.spearman"]
+    means = stages.groupby(["method", "corruption"])["value"].mean().unstack("corruption")
+    assert (means.loc["sobel"] > 0.999).all()
+    whole = means.mean(axis=1)
+    assert whole["gradient"] < 0.5 and whole["gradcam"] < 0.5
+    assert whole["guided_backprop"] > max(whole["gradient"], whole["gradcam"]) + 0.2
+    assert "erratum" in words(plan.study.sections(plan, rows))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_roar_on_digits_removes_more_than_one_retraining_differs_from_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every curve falls as pixels go, and what Grad-CAM keeps is worth more than random pixels."""
+    monkeypatch.setenv("XAI_THREADS", "2")
+    few = {"runs": 2, "fractions": "10,50,90"}
+    plan = plan_of(Choice(study="roar", methods=("gradcam",), set_study=few))
+    run(plan, InlineEngine(), tmp_path)
+    rows = Log(tmp_path).read()
+    assert rows[rows["score"] == "training.accuracy"]["value"].min() > 0.97
+    found = rows[rows["score"] == "retraining.accuracy"].groupby(["method", "corruption"])["value"].mean()
+    for method in ("gradcam", "random"):
+        assert found[method]["roar=0.1"] > found[method]["roar=0.5"] > found[method]["roar=0.9"]
+        assert found[method]["kar=0.1"] < found[method]["kar=0.5"] < found[method]["kar=0.9"]
+    assert found["gradcam"]["kar=0.1"] > found["random"]["kar=0.1"] + 0.2
+    assert write_report(plan, tmp_path).exists()
