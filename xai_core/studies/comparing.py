@@ -186,7 +186,7 @@ def _compared(table: pd.DataFrame, head: str, end: str, way: Better) -> list[Exh
             "signed-rank test and of the sign-flip test of the mean, both corrected by Holm for all pairs of this "
             "table; the verdict is that of Wilcoxon's at 5 %, where no difference means none that this study can "
             "show. Rank-biserial correlation and Cohen's dz are positive where the first is better.",
-            spreads={"Difference": Spread("Difference low", "Difference high", "Pictures", "Dropped")},
+            spreads={"Difference": Spread("Difference low", "Difference high", "Pictures")},
         )
     )
     return exhibits
@@ -211,7 +211,6 @@ def _pairs(table: pd.DataFrame, found: Ranking, way: Better) -> pd.DataFrame:
                 "Difference low": difference.low,
                 "Difference high": difference.high,
                 "Pictures": pair.n,
-                "Dropped": pair.dropped,
                 "Rank-biserial": pair.rank_biserial,
                 "Cohen's dz": pair.dz,
             }
