@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -143,6 +143,57 @@ def means(rows: pd.DataFrame, score: str, facet: str = "model", name: str = "") 
         high="High",
         facet="Panel" if frame["Panel"].nunique() > 1 else "",
         note="Means over pictures with their 95 % bootstrap intervals; baselines are grey.",
+    )
+
+
+def over_severity(rows: pd.DataFrame, score: str, lines: Literal["map", "model"] = "map", name: str = "") -> Chart:
+    """The mean of a score over the severities of every corruption, a panel for each, a line for each map or model.
+
+    Severities are numbered from 1, the mildest, since their units differ; 0 is the clean picture.
+    """
+    import pandas as pd
+
+    found = of_maps(rows, [score]) if lines == "map" else rows[rows["score"] == score]
+    labels = sorted(set(found["corruption"]), key=natural)
+    families: dict[str, list[str]] = {}
+    for label in labels:
+        if label != "clean":
+            families.setdefault(label.partition("=")[0], []).append(label)
+    points = []
+    for (one, label), part in _groups(found, [lines, "corruption"]):
+        mean = _over_pictures(part)
+        for family, severities in families.items():
+            if label != "clean" and label not in severities:
+                continue
+            points.append(
+                {
+                    "Corruption": corruption_title(family),
+                    "Severity": 0 if label == "clean" else severities.index(label) + 1,
+                    _column(lines): _shown(lines, one),
+                    heading(score): mean.mean,
+                    "Low": mean.low,
+                    "High": mean.high,
+                }
+            )
+    order = {corruption_title(family): place for place, family in enumerate(families)}
+    points.sort(key=lambda point: order[point["Corruption"]])
+    told = "; ".join(
+        f"{corruption_title(family)} {', '.join(label.partition('=')[2] for label in severities)}"
+        for family, severities in families.items()
+    )
+    zero = " 0 is the clean picture." if "clean" in labels else ""
+    return Chart(
+        name or f"severity-{slug(score)}",
+        f"{score_title(score)} over severity",
+        "lines",
+        pd.DataFrame(points, columns=["Corruption", "Severity", _column(lines), heading(score), "Low", "High"]),
+        x="Severity",
+        y=heading(score),
+        group=_column(lines),
+        low="Low",
+        high="High",
+        facet="Corruption",
+        note=f"Means over pictures with their 95 % bootstrap intervals. Severities: {told}.{zero}",
     )
 
 
