@@ -51,7 +51,7 @@ class Contradiction:
 
     @property
     def words(self) -> str:
-        return f"printed {self.printed:g}, by S1's own formula {self.computed:.4g}"
+        return f"printed {self.printed:g}, by S1's own formula {self.computed:.5g}".replace("-", "−")
 
 
 def contradictions() -> list[Contradiction]:

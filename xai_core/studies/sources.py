@@ -48,7 +48,7 @@ def s1_sections(plan: Plan, rows: pd.DataFrame) -> list[Section]:
     ]
     said = [
         f"Printed: {S1_SOURCE}. Everything is in percent; a dash is what was not run, or is undefined.",
-        f"S1 contradicts itself in {len(flags)} cells, where combined is not (b - s) / 2: {' '.join(flags)}",
+        f"S1 contradicts itself in {len(flags)} cells, where combined is not (b − s) / 2: {' '.join(flags)}",
     ]
     parts = {
         "published-s1-occlusion": ("Confidence, background (b) and subject (s) covered", S1_SCORES[:4]),
@@ -190,7 +190,7 @@ def s0_sections(plan: Plan, rows: pd.DataFrame) -> list[Section]:
     """S0's tables and conclusions beside ours, model by model."""
     said = [
         f"Printed: {S0_SOURCE}, ResNet-50.",
-        "S0's two tables of robustness are on different scales: SmoothGrad's gradients, and LIME's masks of -1, 0 and "
+        "S0's two tables of robustness are on different scales: SmoothGrad's gradients, and LIME's masks of −1, 0 and "
         "1. A mean squared error grows with the square of the scale, so raw values tell nothing about which method is "
         "more robust; the scaled ones, of maps from 0 to 1, are what may be compared.",
         "S0 names a false positive rate without defining it. LIME's 0.86 to 0.99 cannot be one where little is "
@@ -254,7 +254,7 @@ def _s0_settings(plan: Plan) -> Table:
                 "the model's own top class on the clean picture",
             ),
             ("SmoothGrad", "50 samples, noise 0.15, the mean of absolute gradients", _variant(smooth)),
-            ("LIME", "50 samples; maps are masks of -1, 0 and 1", f"{_variant(lime)}; maps are superpixels' weights"),
+            ("LIME", "50 samples; maps are masks of −1, 0 and 1", f"{_variant(lime)}; maps are superpixels' weights"),
             ("Noise and resolution", "values truncated to bytes", "values rounded to bytes"),
             (
                 "Occlusion",
