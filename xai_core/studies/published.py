@@ -50,6 +50,10 @@ class Contradiction:
     computed: float
 
     @property
+    def sign(self) -> str:
+        return f"≠ {self.computed:.5g}".replace("-", "−")
+
+    @property
     def words(self) -> str:
         return f"printed {self.printed:g}, by S1's own formula {self.computed:.5g}".replace("-", "−")
 

@@ -75,7 +75,7 @@ def _by_architecture(cards: Iterable[Card]) -> dict[str, Card]:
 def _s1_table(name: str, title: str, scores: Sequence[str], cards: dict[str, Card], rows: pd.DataFrame) -> Table:
     import pandas as pd
 
-    flagged = {(one.architecture, one.method): one.words for one in contradictions()}
+    flagged = {(one.architecture, one.method): one.sign for one in contradictions()}
     lines, spreads = [], {}
     for (architecture, method), values in S1.items():
         line: dict[str, Any] = {"Model": S1_MODELS[architecture], "Method": map_title(method)}
@@ -83,16 +83,18 @@ def _s1_table(name: str, title: str, scores: Sequence[str], cards: dict[str, Car
         for score in scores:
             here = f"{_short(score)} here"
             line[f"{_short(score)} printed"] = printed[score]
+            if score == "road.combined":
+                line["Flag"] = flagged.get((architecture, method), "")
             card = cards.get(architecture)
             kept = Side(score, card.name, method).values(rows) if card else []
             one = mean_interval([S1_SCALE[score] * float(value) for value in kept])
             line |= {here: one.mean, f"{here} low": one.low, f"{here} high": one.high}
             line |= {f"{here} n": one.n, f"{here} undefined": one.undefined}
             spreads[here] = Spread(f"{here} low", f"{here} high", f"{here} n", f"{here} undefined")
-        if "road.combined" in scores:
-            line["Flag"] = flagged.get((architecture, method), "")
         lines.append(line)
     note = " ".join(f"{_short(score)}: {heading(score)}." for score in scores)
+    if "road.combined" in scores:
+        note += " Flag: what S1's own formula gives, where it is not what was printed."
     return Table(name, title, pd.DataFrame(lines), note, digits=4, spreads=spreads)
 
 
