@@ -102,7 +102,9 @@ def _drawn(chart: Chart, ink: Ink) -> Any:
     figure = Figure(
         figsize=(WIDTH if columns > 1 or chart.kind != "scatter" else 5.2, tall * rows + 0.3), layout="constrained"
     )
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=chart.kind != "heat", sharex=layout.lies(chart))
+    axes = figure.subplots(
+        rows, columns, squeeze=False, sharey=chart.kind != "heat", sharex=layout.lies(chart) or chart.kind == "lines"
+    )
     for number_, place in enumerate(axes.flat):
         if number_ >= len(panels):
             place.set_visible(False)
@@ -132,7 +134,7 @@ def _style(axes: Any, ink: Ink, lies: bool) -> None:
         axes.spines[side].set_visible(False)
     for spine in axes.spines.values():
         spine.set_color(ink.line)
-    axes.tick_params(colors=ink.quiet, labelsize=8.5, length=0)
+    axes.tick_params(colors=ink.quiet, labelsize=8.5, length=0, labelbottom=True)
     axes.grid(axis="x" if lies else "y", color=ink.line, linewidth=0.7)
     axes.set_axisbelow(True)
 
@@ -192,6 +194,8 @@ def _marks(axes: Any, chart: Chart, frame: pd.DataFrame, ink: Ink) -> None:
         )
         if lies:
             axes.set_ylim(len(names) - 0.4, -0.6)
+    if places := layout.ticks(chart):
+        axes.set_xticks(places)
     if chart.level is not None:
         (axes.axvline if lies else axes.axhline)(chart.level, color=ink.quiet, linestyle=":", linewidth=1.2)
 
