@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.parts import backend, components, forms, live, masks, picture, progress
+from pages.parts import backend, components, forms, live, masks, picture, progress, taken
 from xai_core.classifiers.cards import Card
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Place, Standing, follow
@@ -102,7 +102,7 @@ def _wish(chosen: Picture, card: Card) -> Wish:
     method = st.selectbox(
         "Method",
         METHODS.entries(),
-        index=list(METHODS.entries()).index("gradcam"),
+        index=list(METHODS.entries()).index(next(iter(taken.methods()), "gradcam")),
         format_func=lambda name: METHODS[name].title,
         key="inspect.method",
     )
@@ -116,7 +116,7 @@ def _wish(chosen: Picture, card: Card) -> Wish:
     if spec.contrasts:
         help_ = "Why the one class and not the other: the difference of the two logits is explained."
         against = forms.class_choice("and not", card.labels, "No class in particular", help_, key="inspect.against")
-    seed = int(st.number_input("Seed", 0, 2**31, 0, key="inspect.seed", help="Everything random follows from it."))
+    seed = int(st.number_input("Seed", 0, 2**31, taken.seed(), key="inspect.seed", help="Everything random follows from it."))
     mask = masks.choose(chosen).mask
     return Wish(chosen, card, parameters, spec, preset, target, against, seed, mask)
 
@@ -127,8 +127,9 @@ def _parameters(spec: Spec, preset: str, card: Card) -> Parameters:
         return spec.make()
     with st.expander("Parameters", icon=":material/tune:", expanded="layer" in spec.parameters.model_fields):
         if "layer" not in spec.parameters.model_fields:
-            return forms.parameters(spec, preset, frozenset({"implementation"}), kind="inspect.")
-        first = str(spec.make({}, preset).model_dump()["layer"])
+            skip = frozenset({"implementation"})
+            return forms.parameters(spec, preset, skip, kind="inspect.", given=taken.values(spec.name))
+        first = str(spec.make(taken.values(spec.name), preset).model_dump()["layer"])
         layer = st.selectbox(
             "Layer",
             list(dict.fromkeys([first, *card.layers])),
@@ -136,7 +137,8 @@ def _parameters(spec: Spec, preset: str, card: Card) -> Parameters:
             help=next(option.help for option in spec.options if option.name == "layer"),
             key=f"inspect.{spec.name}.layer.{card.name}",
         )
-        others = forms.parameters(spec, preset, frozenset({"implementation", "layer"}), kind="inspect.")
+        skip = frozenset({"implementation", "layer"})
+        others = forms.parameters(spec, preset, skip, kind="inspect.", given=taken.values(spec.name))
         return spec.make({**others.model_dump(), "layer": layer or first}, preset)
 
 

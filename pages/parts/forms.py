@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import backend
+from pages.parts import backend, taken
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.corruptions.chain import Step, step
@@ -25,14 +25,15 @@ def parameters(
     skip: frozenset[str] = frozenset(),
     kind: str = "",
     given: Mapping[str, Any] = MappingProxyType({}),
+    published: bool = True,
 ) -> Parameters:
     """Widgets for every parameter of a Spec, starting at the preset and at what is `given`; changing the preset starts
     them anew.
 
-    Where a Spec has studies, they can be started from instead. `kind` begins the widgets' keys where names of two
-    kinds may be the same.
+    Where a Spec has studies, they can be started from instead, unless `published` is off. `kind` begins the widgets'
+    keys where names of two kinds may be the same.
     """
-    if spec.studies:
+    if spec.studies and published:
         preset = st.selectbox(
             "Start from",
             [preset, *spec.studies],
@@ -87,11 +88,14 @@ def widget(option: Option, value: Any, key: str, disabled: bool = False) -> Any:
 
 
 def ready_model(label: str, key: str) -> Card | None:
-    """A box to choose one of the models whose weights are here; None where there is none."""
+    """A box to choose one of the models whose weights are here; None where there is none.
+
+    It begins with the model that another page has handed over.
+    """
     ready = {card.name: card for card in MODELS if weights.status(card).state == "ready"}
     name = st.selectbox(
         label,
-        sorted(ready, key=lambda name: name != backend.DEFAULT_MODEL),
+        sorted(ready, key=lambda name: name != (taken.model() or backend.DEFAULT_MODEL)),
         format_func=lambda name: ready[name].title,
         placeholder="No model is ready",
         key=key,
@@ -120,12 +124,12 @@ def _class_words(labels: tuple[str, ...]) -> dict[int, str]:
 def corruptions() -> tuple[Step, ...]:
     """A slider for every chosen corruption, in the order in which they were chosen; each starts at no effect."""
     available = [spec.name for spec in CORRUPTIONS]
+    st.session_state.setdefault("corruptions", available[:3])
     sliders = st.container()
     with st.popover("Order of corruptions", icon=":material/swap_vert:", width="stretch"):
         names = st.multiselect(
             "Applied in this order",
             available,
-            default=available[:3],
             format_func=lambda name: CORRUPTIONS[name].title,
             help="Take one out and add it again to move it to the end.",
             placeholder="None",
@@ -140,11 +144,12 @@ def _slider(spec: Spec) -> Any:
     number = int if option.kind == "int" else float
     assert option.low is not None and option.high is not None and spec.neutral is not None
     unit = f", {option.unit}" if option.unit else ""
+    start = taken.severity(spec.name)
     return st.slider(
         f"{spec.title} ({option.name}{unit})",
         number(option.low),
         number(option.high),
-        number(spec.neutral),
+        number(spec.neutral if start is None else min(max(start, option.low), option.high)),
         None if option.step is None else number(option.step),
         format="%.2f" if option.step is not None and option.step < 1 else "%.0f",
         help=spec.summary,

@@ -1,46 +1,73 @@
-"""What another page has handed to the Compare page: a model, and a method with some of its parameters."""
+"""What another page has handed over: a model, methods with their parameters, and what happens to the picture."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 
+from xai_core.registry import CORRUPTIONS, METHODS, MODELS
+
+COMPARE, INSPECT = "pages/compare.py", "pages/inspect.py"
+
 
 @dataclass(frozen=True)
 class Taken:
-    """Where the Compare page begins."""
+    """Where a page begins; `alone` leaves the methods out that it would show otherwise."""
 
     model: str
-    method: str
-    values: Mapping[str, Any]
+    methods: Mapping[str, Mapping[str, Any]]
+    corruptions: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    alone: bool = False
 
 
 def to_compare(model: str, method: str, **values: Any) -> None:
     """Opens the Compare page with this model, and with this method under these parameters."""
-    st.session_state.taken = Taken(model, method, values)
-    st.switch_page("pages/compare.py")
+    open_with(COMPARE, Taken(model, {method: values}))
 
 
-def _taken() -> Taken | None:
-    return st.session_state.get("taken")
+def open_with(page: str, what: Taken) -> None:
+    """Opens a page with all of this."""
+    st.session_state.taken = what
+    if what.corruptions:
+        others = [name for name in st.session_state.get("corruptions", ()) if name not in what.corruptions]
+        st.session_state.corruptions = [*what.corruptions, *others]
+    st.switch_page(page)
+
+
+def _taken() -> Taken:
+    return st.session_state.get("taken") or Taken("", {})
 
 
 def model() -> str:
     """The model that was handed over, or nothing."""
-    found = _taken()
-    return found.model if found is not None else ""
+    found = _taken().model
+    return found if found in MODELS.entries() else ""
 
 
 def methods() -> tuple[str, ...]:
-    """The method that was handed over."""
-    found = _taken()
-    return (found.method,) if found is not None else ()
+    """The methods that were handed over."""
+    return tuple(name for name in _taken().methods if name in METHODS.entries())
+
+
+def alone() -> bool:
+    """Whether those are all that is to be shown."""
+    return _taken().alone and bool(methods())
 
 
 def values(method: str) -> Mapping[str, Any]:
     """The parameters that were handed over with a method."""
-    found = _taken()
-    return found.values if found is not None and found.method == method else {}
+    return _taken().methods.get(method, {})
+
+
+def severity(corruption: str) -> float | None:
+    """How strongly the picture is corrupted, by one of them; None where nothing was said."""
+    return _taken().corruptions.get(corruption) if corruption in CORRUPTIONS.entries() else None
+
+
+def seed() -> int:
+    """The seed that was handed over, or 0."""
+    return _taken().seed
