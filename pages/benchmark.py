@@ -149,15 +149,22 @@ def _standing(now: Kept) -> None:
     done = f"{standing.done:,} of {standing.units:,} results"
     if now.state == "waiting":
         ahead = studies.desk().ahead_of(now.name)
-        st.progress(standing.fraction if standing.units else 0.0, text=f"Waits for {count(ahead, 'other study', 'other studies')}")
+        st.progress(
+            standing.fraction if standing.units else 0.0,
+            text=f"Waits for {count(ahead, 'other study', 'other studies')}",
+        )
     elif now.state == "failed":
         st.error(now.problem, icon=":material/error:")
     elif now.state == "done":
         failed = f", {count(standing.failed, 'result')} could not be computed" if standing.failed else ""
-        words = f"Done: {standing.done:,} results, {standing.passes_done:,} passes, {duration(standing.seconds)}{failed}"
+        words = (
+            f"Done: {standing.done:,} results, {standing.passes_done:,} passes, {duration(standing.seconds)}{failed}"
+        )
         st.progress(1.0, text=words)
     elif now.state == "stopped":
-        st.progress(standing.fraction if standing.units else 0.0, text=f"Stopped at {done}" if standing.units else "Not begun")
+        st.progress(
+            standing.fraction if standing.units else 0.0, text=f"Stopped at {done}" if standing.units else "Not begun"
+        )
     else:
         starting = "Starting the engine" if backend.engine().profile is None else "Looking at what is there"
         if now.state == "stopping":
@@ -192,9 +199,8 @@ def _main_button(now: Kept) -> None:
 def _delete(now: Kept) -> None:
     with st.popover("", icon=":material/delete:", help="Delete this study", key="study.delete", disabled=now.pending):
         st.markdown("All its results are deleted, and cannot be had back without computing them again.")
-        if (
-            st.button("Delete it", icon=":material/delete:", type="primary", key="study.delete.sure")
-            and attempt(_deleted, now.name, done="The study is deleted.")
+        if st.button("Delete it", icon=":material/delete:", type="primary", key="study.delete.sure") and attempt(
+            _deleted, now.name, done="The study is deleted."
         ):
             _go("")
             st.rerun()

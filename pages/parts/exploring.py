@@ -69,9 +69,7 @@ def scatter(kept: Kept, table: pd.DataFrame) -> None:
         st.caption("The scatter appears with the first scores.")
         return
     across, up, model, corruption = st.columns(4)
-    x = across.selectbox(
-        "Across", scores, index=_first(scores), format_func=score_title, key=f"scatter.x.{kept.name}"
-    )
+    x = across.selectbox("Across", scores, index=_first(scores), format_func=score_title, key=f"scatter.x.{kept.name}")
     y = up.selectbox("Up", scores, index=_first(scores, 1), format_func=score_title, key=f"scatter.y.{kept.name}")
     models = sorted(table["model"].unique())
     chosen = model.selectbox(
@@ -212,7 +210,10 @@ def pictures(kept: Kept, table: pd.DataFrame) -> None:
     found = of_every_picture(own, str(score), str(corruption))
     titles = _titles(found)
     order = fourth.selectbox(
-        "Sorted by", [*titles, NAME], format_func={**titles, NAME: "Name"}.get, key=f"pictures.order.{kept.name}.{score}"
+        "Sorted by",
+        [*titles, NAME],
+        format_func={**titles, NAME: "Name"}.get,
+        key=f"pictures.order.{kept.name}.{score}",
     )
     found = _sorted(kept, found, str(order), str(score))
     _listed(kept, found, titles, str(model), str(corruption))
@@ -349,9 +350,7 @@ def open_on(page: str, kept: Kept, name: str, model: str, corruption: str, only:
     except XaiError as error:
         st.error(str(error), icon=":material/error:")
         return
-    taken.open_with(
-        page, taken.Taken(model, methods, {one.name: one.value for one in steps}, kept.choice.seed, alone=True)
-    )
+    taken.open_with(page, taken.Taken(model, methods, steps, kept.choice.seed, alone=True))
 
 
 def _methods(kept: Kept, only: str) -> dict[str, dict[str, Any]]:

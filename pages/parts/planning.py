@@ -279,5 +279,3 @@ def _cost(choice: Choice) -> str:
         else "how long that takes is told after the first results"
     )
     return f"**{found.units:,}** results, at most **{found.passes:,}** passes through the network; {takes}."
-
-

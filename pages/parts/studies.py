@@ -34,7 +34,13 @@ def desk() -> Desk:
 @st.cache_resource(show_spinner=False)
 def _desk(folder: Path) -> Desk:
     engine = backend.engine()  # not asked for on the desk's thread, which is no session
-    return Desk(folder, lambda: engine)
+    return Desk(folder, lambda: engine, _report)
+
+
+def _report(plan: Plan, out: Path) -> None:
+    from xai_core.render.report import write_report
+
+    write_report(plan, out)
 
 
 def plan(choice: Choice) -> Plan:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from xai_core.registry import CORRUPTIONS, METHODS, MODELS
+from xai_core.corruptions.chain import Step
+from xai_core.registry import METHODS, MODELS, Parameters
 
 COMPARE, INSPECT = "pages/compare.py", "pages/inspect.py"
 
@@ -19,7 +20,7 @@ class Taken:
 
     model: str
     methods: Mapping[str, Mapping[str, Any]]
-    corruptions: Mapping[str, float] = field(default_factory=dict)
+    corruptions: Sequence[Step] = ()
     seed: int = 0
     alone: bool = False
 
@@ -33,8 +34,7 @@ def open_with(page: str, what: Taken) -> None:
     """Opens a page with all of this."""
     st.session_state.taken = what
     if what.corruptions:
-        others = [name for name in st.session_state.get("corruptions", ()) if name not in what.corruptions]
-        st.session_state.corruptions = [*what.corruptions, *others]
+        st.session_state.corruptions = list(dict.fromkeys(one.name for one in what.corruptions))
     st.switch_page(page)
 
 
@@ -63,9 +63,9 @@ def values(method: str) -> Mapping[str, Any]:
     return _taken().methods.get(method, {})
 
 
-def severity(corruption: str) -> float | None:
-    """How strongly the picture is corrupted, by one of them; None where nothing was said."""
-    return _taken().corruptions.get(corruption) if corruption in CORRUPTIONS.entries() else None
+def corruption(name: str) -> Parameters | None:
+    """What was said of a corruption; None where nothing was."""
+    return next((one.corruption for one in _taken().corruptions if one.name == name), None)
 
 
 def seed() -> int:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..registry import Better
 from ..seeds import generator
 from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
 from .naming import (
-    Better,
     better,
     corruption_title,
     heading,

@@ -18,7 +18,7 @@ DISAGREEMENT, CHANGE = "disagreement", "change"
 
 
 def of_every_map(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line for every map and a column for every score; what is known of the picture alone stands in each of its lines.
+    """A line for every map and a column for every score; what is known of the picture alone stands in all its lines.
 
     The columns of `MAP` come first, and then scores in the order of their names. A value that is not there is
     not-a-number.
