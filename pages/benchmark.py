@@ -98,10 +98,10 @@ def _show(kept: Kept) -> None:
     st.subheader(escaped(studies.study_title(kept.choice)), anchor=False)
     st.caption(escaped(studies.words(kept)))
     _following(kept)
+    st.session_state.setdefault("benchmark.view", "results")
     view = st.segmented_control(
         "View",
         list(VIEWS),
-        default="results",
         required=True,
         format_func=VIEWS.get,
         key="benchmark.view",

@@ -12,9 +12,10 @@ from pages.parts import backend
 from xai_core import settings
 from xai_core.images import galleries
 from xai_core.registry import METHODS, MODELS, STUDIES
+from xai_core.studies.comparing import summary
 from xai_core.studies.desk import Desk, Kept
 from xai_core.studies.exhibits import Section
-from xai_core.studies.exploring import of_every_map
+from xai_core.studies.exploring import of_every_map, scores_in
 from xai_core.studies.pictures import GALLERY, Entry, open_set
 from xai_core.studies.plan import Choice, Plan, Size, plan_of
 from xai_core.studies.results import Log
@@ -111,8 +112,14 @@ def sections(kept: Kept, at: Stamp) -> Sequence[Section]:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _sections(choice: str, machine: str, out: str, at: Stamp) -> Sequence[Section]:
-    found = _plan(choice, machine)
-    return found.study.sections(found, _rows(out, at))
+    found, there = _plan(choice, machine), _rows(out, at)
+    return found.study.sections(found, there) or _means(there)
+
+
+def _means(there: pd.DataFrame) -> Sequence[Section]:
+    """The mean of everything, where a study has nothing to say yet."""
+    scores = scores_in(of_every_map(there))
+    return [Section("Means", [summary(there, scores)])] if scores else []
 
 
 def pace(models: Sequence[str]) -> float | None:
