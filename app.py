@@ -13,7 +13,7 @@ page = st.navigation(
         st.Page("pages/inspect.py", title="Inspect", icon=":material/frame_inspect:"),
         st.Page("pages/layers.py", title="Layers", icon=":material/layers:"),
         st.Page("pages/lab.py", title="Perturbation lab", icon=":material/science:"),
-        st.Page("pages/benchmark.py", title="Benchmark", icon=":material/experiment:"),
+        st.Page("pages/benchmark.py", title="Benchmark", icon=":material/leaderboard:"),
         st.Page("pages/annotate.py", title="Annotate", icon=":material/draw:"),
         st.Page("pages/projects.py", title="Projects", icon=":material/groups:"),
         st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),

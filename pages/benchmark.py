@@ -42,7 +42,7 @@ def main() -> None:
             st.info(
                 "No study yet. A study scores models and methods over many pictures; it runs here in the background, "
                 "goes on when this page is closed, and can be stopped and resumed.",
-                icon=":material/experiment:",
+                icon=":material/leaderboard:",
             )
         planning.form(_go_to)
     else:
@@ -197,7 +197,14 @@ def _main_button(now: Kept) -> None:
 
 
 def _delete(now: Kept) -> None:
-    with st.popover("", icon=":material/delete:", help="Delete this study", key="study.delete", disabled=now.pending):
+    with st.popover(
+        "",
+        icon=":material/delete:",
+        help="Delete this study",
+        key="study.delete",
+        disabled=now.pending,
+        width="stretch",
+    ):
         st.markdown("All its results are deleted, and cannot be had back without computing them again.")
         if st.button("Delete it", icon=":material/delete:", type="primary", key="study.delete.sure") and attempt(
             _deleted, now.name, done="The study is deleted."

@@ -22,8 +22,8 @@ from xai_core.studies.exploring import (
     scores_in,
 )
 from xai_core.studies.naming import (
+    better,
     corruption_title,
-    heading,
     in_order,
     is_baseline,
     map_title,
@@ -41,7 +41,8 @@ PAGE = 20
 HEIGHT = 52
 """Pixels of a row with a thumbnail."""
 NAME = "name"
-COMPARE, INSPECT = ":material/compare: Compare", ":material/frame_inspect: Inspect"
+PAGES = {"Compare": taken.COMPARE, "Inspect": taken.INSPECT}
+ICONS = {"Compare": ":material/compare:", "Inspect": ":material/frame_inspect:"}
 EVERY = ""
 FIRST = ("road.combined", "iou.top", "robustness.mse", "srg.srg")
 """Scores to begin with, where they are there."""
@@ -92,9 +93,9 @@ def scatter(kept: Kept, table: pd.DataFrame) -> None:
             icon=":material/scatter_plot:",
         )
         return
-    figure = _figure(shown, str(x), str(y))
+    head = st.container()
     event = st.plotly_chart(
-        figure,
+        _figure(shown, str(x), str(y)),
         width="stretch",
         key=f"scatter.{kept.name}",
         on_select="rerun",
@@ -102,19 +103,17 @@ def scatter(kept: Kept, table: pd.DataFrame) -> None:
         config={"displayModeBar": False},
     )
     points = event.selection.points if event else []
-    words, button, other = st.columns([4, 1, 1], vertical_alignment="center")
     line = _line(shown, points[0]["customdata"][-1] if points else None)
+    words, *buttons = head.columns([4, 1, 1], vertical_alignment="center")
     if line is None:
         words.caption(f"{count(len(shown), 'map')}. Click a dot to open its picture. {_correlation(shown, x, y)}")
     else:
         name = escaped(str(line["picture"]))
         words.markdown(f"**{name}** · {map_title(line['map'])} · {_condition(line['corruption'])}")
-    for place, page, title in ((button, taken.COMPARE, COMPARE), (other, taken.INSPECT, INSPECT)):
-        label = title.rpartition(" ")[2]
-        icon = title.rpartition(" ")[0]
-        if place.button(label, icon=icon, key=f"scatter.{label}", width="stretch", disabled=line is None):
-            assert line is not None
-            open_on(page, kept, str(line["picture"]), str(line["model"]), str(line["corruption"]), str(line["map"]))
+    for place, (title, icon) in zip(buttons, ICONS.items(), strict=True):
+        pressed = place.button(title, icon=icon, key=f"scatter.{title}", width="stretch", disabled=line is None)
+        if pressed and line is not None:
+            open_on(PAGES[title], kept, *(str(line[one]) for one in ("picture", "model", "corruption", "map")))
 
 
 def _line(shown: pd.DataFrame, number: Any) -> Mapping[str, Any] | None:
@@ -168,14 +167,19 @@ def _figure(shown: pd.DataFrame, x: str, y: str) -> Any:
             },
         )
     figure.update_layout(
-        height=420,
+        height=360,
         margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        xaxis_title=heading(x),
-        yaxis_title=heading(y),
+        xaxis_title=_axis(x),
+        yaxis_title=_axis(y),
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         uirevision=f"{x} {y}",
     )
     return figure
+
+
+def _axis(score: str) -> str:
+    way = better(score)
+    return f"{score_title(score)} ({way} is better)" if way else score_title(score)
 
 
 def _plain(text: str) -> str:
@@ -266,12 +270,10 @@ def _listed(kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: s
         st.info("No picture is left: widen the range, or clear the name.", icon=":material/filter_alt_off:")
         return
     pages = -(-len(found) // PAGE)
+    st.caption(f"{count(len(found), 'picture')}. Numbers are {_meaning(titles)}.")
     page = 1
-    head, turn = st.columns([3, 2], vertical_alignment="center")
-    head.caption(f"{count(len(found), 'picture')}. Numbers are {heading_words(titles)}.")
     if pages > 1:
-        with turn:
-            page = st.pagination(pages, key=f"pictures.page.{kept.name}.{pages}", max_visible_pages=5)
+        page = st.pagination(pages, key=f"pictures.page.{kept.name}.{pages}")
     shown = found.iloc[(page - 1) * PAGE : page * PAGE]
     names = list(shown.index)
     frame = pd.DataFrame(
@@ -279,16 +281,15 @@ def _listed(kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: s
             "": [_thumbnail(files.get(name)) for name in names],
             "Picture": names,
             **{title: shown[name].tolist() for name, title in titles.items()},
-            "Open": [[COMPARE, INSPECT] if name in files else [] for name in names],
+            **{title: [icon if name in files else None for name in names] for title, icon in ICONS.items()},
         }
     )
-
-    def clicked() -> None:
-        click = st.session_state.get("pictures.open")
-        if click is not None:
-            page = taken.COMPARE if click["label"] == COMPARE else taken.INSPECT
-            st.session_state["pictures.going"] = (page, names[click["row"]])
-
+    buttons = {
+        title: st.column_config.ButtonColumn(
+            title, type="tertiary", on_click=_clicked, args=(title, names), key=f"pictures.{title}"
+        )
+        for title in ICONS
+    }
     st.dataframe(
         frame,
         hide_index=True,
@@ -297,11 +298,8 @@ def _listed(kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: s
         key=f"pictures.table.{kept.name}",
         column_config={
             "": st.column_config.ImageColumn("", width=56),
-            "Picture": st.column_config.TextColumn(pinned=False),
-            "Open": st.column_config.ButtonColumn(
-                "Open", type="tertiary", on_click=clicked, key="pictures.open", pinned=False
-            ),
             **{title: st.column_config.NumberColumn(format="%.3g") for title in titles.values()},
+            **buttons,
         },
     )
     if problem:
@@ -311,7 +309,14 @@ def _listed(kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: s
         open_on(going[0], kept, going[1], model, corruption)
 
 
-def heading_words(titles: Mapping[str, str]) -> str:
+def _clicked(title: str, names: Sequence[str]) -> None:
+    """Notes which picture is to be opened on which page: it is opened when the page runs again."""
+    click = st.session_state.get(f"pictures.{title}")
+    if click is not None:
+        st.session_state["pictures.going"] = (PAGES[title], names[click["row"]])
+
+
+def _meaning(titles: Mapping[str, str]) -> str:
     """What the columns mean that are no method's."""
     parts = ["the score of every map"]
     if DISAGREEMENT in titles:

@@ -22,7 +22,7 @@ from xai_core.studies.pictures import GALLERY, open_set
 from xai_core.studies.plan import Choice
 from xai_core.types import XaiError
 
-WHOSE = {"all": "Everybody's (majority), else starter masks", "starter": "Starter masks", "none": "None"}
+WHOSE = {"all": "Everybody's", "starter": "Starter masks", "none": "None"}
 LIMIT = 10
 FOLDERS = 2000
 """Folders in a folder of pictures that are offered at most."""
@@ -113,7 +113,8 @@ def _pictures() -> dict[str, Any]:
         "Object masks",
         [*WHOSE, *people],
         format_func={**WHOSE, **people}.get,
-        help="The truth for the localisation scores, which are undefined without it.",
+        help="The truth for the localisation scores, which are undefined without it. Everybody's is the majority of "
+        "what people have drawn, and the starter mask where nobody has.",
         key="study.masks",
     )
     if problem:

@@ -119,7 +119,7 @@ def _sections(choice: str, machine: str, out: str, at: Stamp) -> Sequence[Sectio
 def _means(there: pd.DataFrame) -> Sequence[Section]:
     """The mean of everything, where a study has nothing to say yet."""
     scores = scores_in(of_every_map(there))
-    return [Section("Means", [summary(there, scores)])] if scores else []
+    return [Section("Means", [summary(there, scores, title="All scores so far")])] if scores else []
 
 
 def pace(models: Sequence[str]) -> float | None:
@@ -133,7 +133,7 @@ def pace(models: Sequence[str]) -> float | None:
 
 def title(kept: Kept) -> str:
     """What the list of studies calls it."""
-    return f"{study_title(kept.choice)} · {kept.begun:%d %b %H:%M}"
+    return f"{kept.begun:%d %b %H:%M} · {study_title(kept.choice)}"
 
 
 def study_title(choice: Choice) -> str:
