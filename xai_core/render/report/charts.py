@@ -241,15 +241,9 @@ def _ranks(chart: Chart) -> Any:
         figure.add_shape(type="line", x0=1, x1=1 + chart.reach, y0=-1.3, y1=-1.3, line={"color": GREY, "width": 2})
         text = f"critical difference {chart.reach:.2f}"
         figure.add_annotation(x=1, y=-1.75, text=text, xanchor="left", showarrow=False, font={"size": 11})
-    figure.update_xaxes(
-        range=[1 - margin - 0.9, drawn.count + margin + 0.9],
-        tickvals=list(range(1, drawn.count + 1)),
-        side="top",
-        showgrid=False,
-        zeroline=False,
-        anchor="free",
-        position=1.0,
-    )
+    for tick in range(1, drawn.count + 1):
+        figure.add_annotation(x=tick, y=-0.45, text=str(tick), showarrow=False, font={"size": 11})
+    figure.update_xaxes(range=[1 - margin - 0.9, drawn.count + margin + 0.9], visible=False)
     figure.add_shape(type="line", x0=1, x1=drawn.count, y0=0, y1=0, line={"color": GREY, "width": 1.5})
     figure.update_yaxes(range=[drawn.depth + 0.6, -2.2], visible=False)
     figure.update_layout(height=110 + 34 * (drawn.depth + 1), margin={"l": 10, "r": 10, "t": 24, "b": 6})

@@ -53,8 +53,11 @@ def svg(chart: Chart, name: str = "") -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
     text = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--font)", text)
-    text = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r'<svg \1role="img"', text, count=1)
-    text = re.sub(r"<svg ([^>]*?)height=\"[^\"]*\"([^>]*?)width=\"[^\"]*\"", r'<svg \1\2role="img"', text, count=1)
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    assert found is not None
+    part = min(100.0, float(found[1]) / (WIDTH * 72) * 100)
+    opening = f'<svg role="img" {found[0]} style="max-width: {part:.0f}%" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    text = opening + text[text.index(">") + 1 :]
     return _own_names(text, name or chart.name)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image as Pictures
 
@@ -16,11 +17,16 @@ from . import figures, tables
 from .content import Report
 from .figures import PAPER
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MARGIN = 48.0
 """Points around the page."""
 FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
-ROOM = 9
-"""Columns side by side; a wider table is cut into several."""
+SIZE = 7.2
+"""Of a table's words."""
+LONGEST = 110.0
+"""Points of a word, such as a digest, beyond which it is broken."""
 DPI = 180
 
 
@@ -88,8 +94,8 @@ def _styles() -> dict[str, Any]:
         "note": style("note", fontSize=7.5, leading=10.5, textColor=quiet, spaceBefore=4, spaceAfter=10),
         "small": style("small", fontName=BOLD, fontSize=8, textColor=quiet),
         "contents": style("contents", fontSize=9.5, leading=15, spaceAfter=0),
-        "cell": style("cell", fontSize=7.2, leading=9.2, spaceAfter=0),
-        "number": style("number", fontSize=7.2, leading=9.2, spaceAfter=0, alignment=2),
+        "cell": style("cell", splitLongWords=1, fontSize=SIZE, leading=9.2, spaceAfter=0),
+        "number": style("number", fontSize=SIZE, leading=9.2, spaceAfter=0, alignment=2),
         "picture": style("picture", fontSize=7, leading=9, spaceAfter=0, alignment=1, textColor=quiet),
     }
 
@@ -183,16 +189,8 @@ def _tables(table: Table, styles: dict[str, Any], width: float) -> Iterator[Any]
     from reportlab.platypus import Table as Grid
 
     shown, outstanding, quiet = tables.texts(table), tables.best(table), set(table.quiet)
-    names = [one for one in shown.columns if not tables.numeric(table, one)]
-    numbers = [one for one in shown.columns if tables.numeric(table, one)]
-    fit = max(ROOM - 2 * len(names), 3)
-    wide = len(names) + len(numbers) > ROOM or 2 * len(names) + len(numbers) > ROOM + 2
-    parts = (
-        [[*names[:3], *numbers[at : at + fit]] for at in range(0, len(numbers), fit)] if wide else [list(shown.columns)]
-    )
-    if wide and len(names) > 3:
-        parts.append(names)
-    for columns in parts or [list(shown.columns)]:
+    numbers = {one for one in shown.columns if tables.numeric(table, one)}
+    for columns in _side_by_side(shown, numbers, width):
         kinds = [styles["number"] if tables.numeric(table, one) else styles["cell"] for one in columns]
         rows = [[Paragraph(f"<b>{_safe(str(one))}</b>", kind) for one, kind in zip(columns, kinds, strict=True)]]
         for place, line in enumerate(shown[columns].itertuples(index=False)):
@@ -210,19 +208,49 @@ def _tables(table: Table, styles: dict[str, Any], width: float) -> Iterator[Any]
             *[(side, (0, 0), (-1, -1), 4) for side in ("LEFTPADDING", "RIGHTPADDING")],
             *[(side, (0, 0), (-1, -1), 3) for side in ("TOPPADDING", "BOTTOMPADDING")],
         ]
-        widths = _widths(columns, [[str(one) for one in shown[name]] for name in columns], width)
-        yield Grid(rows, colWidths=widths, style=look, repeatRows=1, hAlign="LEFT")
+        yield Grid(rows, colWidths=_widths(shown[columns], numbers, width), style=look, repeatRows=1, hAlign="LEFT")
         yield Spacer(1, 6)
 
 
-def _widths(columns: list[str], cells: list[list[str]], width: float) -> list[float]:
+def _side_by_side(shown: pd.DataFrame, numbers: set[str], width: float) -> list[list[str]]:
+    """The columns, in groups that fit beside each other; every one begins with the columns of names."""
+    least = dict(zip(shown.columns, _least(shown, numbers), strict=True))
+    if sum(least.values()) <= width:
+        return [list(shown.columns)]
+    names = [one for one in shown.columns if one not in numbers][:3]
+    found: list[list[str]] = [list(names)]
+    for one in shown.columns:
+        if one in names:
+            continue
+        if len(found[-1]) > len(names) and sum(least[name] for name in (*found[-1], one)) > width:
+            found.append(list(names))
+        found[-1].append(one)
+    return found
+
+
+def _least(shown: pd.DataFrame, numbers: set[str]) -> list[float]:
+    """The width of every column's longest word, or interval, in points."""
+    from reportlab.pdfbase.pdfmetrics import stringWidth
+
+    found = []
+    for name in shown.columns:
+        split = r" (?=\[)|(?<=\]) " if name in numbers else r"\s"
+        words = {word for text in shown[name] for word in re.split(split, str(text))}
+        widths = [min(stringWidth(word, BOLD, SIZE), LONGEST) for word in words]
+        widths += [stringWidth(word, BOLD, SIZE) for word in str(name).split()]
+        found.append(max(widths) + 10)
+    return found
+
+
+def _widths(shown: pd.DataFrame, numbers: set[str], width: float) -> list[float]:
     """Widths that give every column its longest word, and share the rest by how much there is to say."""
-    least, most = [], []
-    for name, texts in zip(columns, cells, strict=True):
-        words = max((len(word) for text in (str(name), *texts) for word in text.split()), default=1)
-        least.append(min(words, 24) * 4.9 + 9)
-        most.append(max(max(map(len, texts), default=1), len(str(name)) / 2) * 4.6 + 9)
-    wanted = [max(low, high) for low, high in zip(least, most, strict=True)]
+    from reportlab.pdfbase.pdfmetrics import stringWidth
+
+    least = _least(shown, numbers)
+    lines = [
+        max((stringWidth(str(text), BOLD, SIZE) for text in shown[name]), default=0.0) + 10 for name in shown.columns
+    ]
+    wanted = [max(low, high) for low, high in zip(least, lines, strict=True)]
     if sum(wanted) <= width:
         return wanted
     spare = max(width - sum(least), 0.0)

@@ -68,7 +68,7 @@ def texts(table: Table) -> pd.DataFrame:
         shown[column] = [_cell(line, column, spread, table.digits, not shared) for line in frame.to_dict("records")]
     if shared:
         alone = len(counted) == 1 and not counted[0].n.startswith(f"{_owner(table, counted[0])} ")
-        shown[counted[0].n if alone else "n"] = [number(float(one)).removesuffix(".00") for one in frame[counted[0].n]]
+        shown[counted[0].n if alone else "n"] = [f"{one:g}" for one in frame[counted[0].n]]
         gaps = _undefined(frame, counted[0])
         if gaps.any():
             shown[counted[0].undefined if alone else "undefined"] = [str(int(one)) for one in gaps]
