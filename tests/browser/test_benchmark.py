@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from .conftest import Dashboard
 from .test_compare import LONG, keep_screenshot
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 def look_at(page: Page, view: str) -> None:
@@ -36,7 +36,7 @@ def test_a_study_is_started_stopped_and_resumed_and_its_report_opens(
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Stopped at")).to_be_visible(timeout=LONG)
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("Done: 26 results")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("Done: 26 results")).to_be_visible(timeout=2 * LONG)
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
     keep_screenshot(page, "benchmark", tmp_path)
     look_at(page, "Pictures")

@@ -107,6 +107,15 @@ def test_a_study_is_stopped_and_goes_on_even_after_a_restart(tmp_path: Path, pic
     assert states(desk) == {name: "done"}
 
 
+def test_a_server_that_is_stopped_leaves_its_studies_stopped(tmp_path: Path, pictures: Path, engine: Gated) -> None:
+    desk = Desk(tmp_path / "studies", lambda: engine)
+    first, second = desk.start(small(pictures)), desk.start(small(pictures, seed=1))
+    assert engine.asked.wait(30)
+    threading.Timer(0.2, engine.gate.set).start()
+    desk.close()
+    assert states(desk) == states(Desk(tmp_path / "studies", lambda: engine)) == {first: "stopped", second: "stopped"}
+
+
 def test_a_study_that_cannot_be_run_says_why(tmp_path: Path, pictures: Path, engine: Gated) -> None:
     engine.gate.set()
     desk = Desk(tmp_path / "studies", lambda: engine)

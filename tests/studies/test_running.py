@@ -164,6 +164,8 @@ def test_two_engines_give_the_same_rows(pictures: Path, tmp_path: Path, engine: 
 class Refusing(InlineEngine):
     """An engine that cannot compute requests of which `refuse` says so."""
 
+    problem = ""
+
     def __init__(self, refuse: Callable[[Request], str]):
         super().__init__()
         self.refuse = refuse
@@ -187,6 +189,27 @@ def test_what_fails_is_told_and_tried_again(pictures: Path, tmp_path: Path, engi
     assert resume(out, engine).failed == 0
     run(plan, engine, tmp_path / "whole")
     pd.testing.assert_frame_equal(Log(out).read(), Log(tmp_path / "whole").read())
+
+
+def test_an_engine_that_ends_ends_the_study_and_makes_no_failures(
+    pictures: Path, tmp_path: Path, engine: InlineEngine
+) -> None:
+    ended = Refusing(lambda request: ended.problem)
+
+    def follow(standing: Standing) -> None:
+        if standing.done == 5:
+            ended.problem = "The computing process was stopped."
+
+    out = tmp_path / "out"
+    with pytest.raises(XaiError, match="was stopped"):
+        run(plan_of(small(pictures)), ended, out, follow)
+    rows = Log(out).read()
+    assert rows["unit"].nunique() == 5 and not rows["failed"].any()
+    left = standing_of(out)
+    assert left is not None and not left.ended and left.failed == 0 and "was stopped" in left.problem
+    run(plan_of(small(pictures)), engine, tmp_path / "whole")
+    resume(out, engine)
+    check_whole(Log(tmp_path / "whole").read(), out)
 
 
 class Crowded(InlineEngine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import shutil
 import threading
@@ -72,6 +73,7 @@ class Desk:
         self._thread: threading.Thread | None = None
         for gone in folder.glob(f"{GONE}*"):  # somebody was interrupted
             shutil.rmtree(gone, ignore_errors=True)
+        atexit.register(self.close)  # which comes before the engine's, as that was started before
 
     def studies(self) -> list[Kept]:
         """All of them, the newest first; folders that hold no study are left out."""
@@ -126,6 +128,14 @@ class Desk:
             raise XaiError(f"The study cannot be deleted: {error.strerror or error}.") from None
         shutil.rmtree(gone, ignore_errors=True)
 
+    def close(self, patience: float = 10.0) -> None:
+        """Stops the study that runs, and waits until its rows are written; those that wait stay as they are."""
+        with self._change:
+            del self._turns[1:]
+            for turn in self._turns:
+                turn.stop.set()
+            self._change.wait_for(lambda: not self._turns, patience)
+
     def ahead_of(self, name: str) -> int:
         """How many studies come before one that waits."""
         names = [turn.name for turn in self._turns]
@@ -166,6 +176,7 @@ class Desk:
                 self._turns.remove(turn)
                 if problem:
                     self._problems[turn.name] = problem
+                self._change.notify_all()
 
     def _run(self, turn: _Turn) -> str:
         """Runs a study to its end; returns the sentence that says why it failed."""
