@@ -236,8 +236,10 @@ def _some(kept: Kept) -> bool:
 
 def _results(kept: Kept) -> None:
     if _some(kept):
-        found = studies.sections(kept, studies.stamp(kept))
-        if not found:
+        found, problem = studies.sections(kept, studies.stamp(kept))
+        if problem:
+            st.warning(problem, icon=":material/warning:")
+        elif not found:
             st.caption("Tables appear when there is more to compare.")
         exhibits.show(found)
 

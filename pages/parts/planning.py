@@ -273,9 +273,9 @@ def _cost(choice: Choice) -> str:
     if _missing(choice.model_dump()):
         return ""
     found = studies.size(choice)
-    each = studies.pace(choice.models)
+    each = studies.pace(choice)
     takes = (
-        f"about **{duration(each * found.passes)}**, as fast as the last study with these models"
+        f"about **{duration(each * found.passes)}**, as fast as the last such study"
         if each is not None
         else "how long that takes is told after the first results"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,12 @@ from xai_core.studies.exploring import of_every_map, scores_in
 from xai_core.studies.pictures import GALLERY, Entry, open_set
 from xai_core.studies.plan import Choice, Plan, Size, plan_of
 from xai_core.studies.results import Log
+from xai_core.types import XaiError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 Stamp = tuple[int, int]
 """How many files of rows a study has, and how long the newest one is: the rows are the same while it is."""
@@ -105,15 +109,22 @@ def _maps(out: str, at: Stamp) -> pd.DataFrame:
     return of_every_map(_rows(out, at))
 
 
-def sections(kept: Kept, at: Stamp) -> Sequence[Section]:
-    """What a study shows so far; raises `XaiError` where its pictures or models are gone."""
+def sections(kept: Kept, at: Stamp) -> tuple[Sequence[Section], str]:
+    """What a study shows so far, and a sentence where that is less than it should be."""
     return _sections(kept.choice.model_dump_json(), _machine(), str(kept.out), at)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _sections(choice: str, machine: str, out: str, at: Stamp) -> Sequence[Section]:
-    found, there = _plan(choice, machine), _rows(out, at)
-    return found.study.sections(found, there) or _means(there)
+def _sections(choice: str, machine: str, out: str, at: Stamp) -> tuple[Sequence[Section], str]:
+    there = _rows(out, at)
+    try:
+        plan = _plan(choice, machine)
+        return plan.study.sections(plan, there) or _means(there), ""
+    except XaiError as error:
+        return _means(there), str(error)
+    except Exception as error:  # the page stays, and asks again when there are more rows
+        log.exception("%s cannot be shown", out)
+        return _means(there), f"Not all can be shown ({type(error).__name__}: {error}); the log has the details."
 
 
 def _means(there: pd.DataFrame) -> Sequence[Section]:
@@ -122,13 +133,16 @@ def _means(there: pd.DataFrame) -> Sequence[Section]:
     return [Section("Means", [summary(there, scores, title="All scores so far")])] if scores else []
 
 
-def pace(models: Sequence[str]) -> float | None:
-    """Seconds that a pass of these models took in the newest study with just them; None where there was none."""
-    for one in desk().studies():
-        standing = one.standing
-        if set(one.choice.models) == set(models) and standing.passes_done > 0 and standing.seconds > 1:
-            return standing.seconds / standing.passes_done
-    return None
+def pace(choice: Choice) -> float | None:
+    """Seconds that a pass of these models took in the newest study with just them, one of the same kind if there is
+    one; None where there was none."""
+    known = [
+        one
+        for one in desk().studies()
+        if set(one.choice.models) == set(choice.models) and one.standing.passes_done > 0 and one.standing.seconds > 1
+    ]
+    known.sort(key=lambda one: one.choice.study != choice.study)
+    return known[0].standing.seconds / known[0].standing.passes_done if known else None
 
 
 def title(kept: Kept) -> str:

@@ -169,6 +169,20 @@ def test_a_study_whose_pictures_are_gone_says_so_and_its_rows_stay(done: AppTest
     assert len(done.dataframe[0].value) == 3
 
 
+def test_a_mistake_in_what_is_shown_leaves_the_page_and_the_means(
+    done: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xai_core.studies.imagenet50 import Imagenet50
+
+    def wrong(self: object, plan: object, rows: object) -> None:
+        raise KeyError(0)
+
+    monkeypatch.setattr(Imagenet50, "sections", wrong)
+    done.run()
+    assert not done.exception and "Not all can be shown (KeyError: 0)" in told(done)
+    assert len(done.dataframe[0].value) == 5
+
+
 def test_a_study_that_fails_says_why(page: AppTest, tmp_path: Path) -> None:
     begin(tmp_path / "data" / "studies" / NAME, small(tmp_path / "nowhere"))
     page.run()

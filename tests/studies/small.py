@@ -27,11 +27,6 @@ def small(pictures: Path | str, **changes: object) -> Choice:
     return Choice.model_validate({**first, "preset": "quick", "set_score": {"road": {"steps": 2}}, **changes})
 
 
-def rows_of(out: Path) -> pd.DataFrame:
-    """What two runs of the same study have in common: all but how often and when."""
-    return Log(out).read()
-
-
 def written(out: Path) -> pd.DataFrame:
     """Every row of every file, repeated ones too."""
     return pd.concat([pd.read_parquet(file) for file in Log(out).files()], ignore_index=True)

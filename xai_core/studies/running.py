@@ -276,7 +276,8 @@ class _Runner:
 
     def _settle(self, unit: Unit, job: Job) -> None:
         failed = job.result is None
-        if problem := failed and getattr(self._engine, "problem", ""):
+        problem = getattr(self._engine, "problem", "")
+        if failed and problem:
             raise XaiError(problem)  # nothing can be computed any more, which is not this unit's fault
         if job.result is None:
             readings, key = unit.failed(job.error or "it was stopped"), ""
