@@ -14,6 +14,8 @@ from xai_core.studies.running import FLUSH_SECONDS
 from xai_core.types import XaiError
 
 NEW = "new"
+LIVE_SECONDS = 20.0
+"""Results are drawn anew so often while a study runs: that costs seconds of a core, which the study wants too."""
 VIEWS = {
     "results": ":material/bar_chart: Results",
     "pictures": ":material/photo_library: Pictures",
@@ -114,13 +116,19 @@ def _show(kept: Kept) -> None:
         "files": reporting.show,
     }[str(view)]
 
+    empty = not studies.stamp(kept)[0]
+
     def live() -> None:
+        if empty and studies.stamp(kept)[0]:
+            st.rerun()  # which slows the asking down
         try:
             show(kept)
         except XaiError as error:
             st.error(str(error), icon=":material/error:")
 
-    pause = FLUSH_SECONDS if kept.state in ("running", "elsewhere") and view != "files" else None
+    pause = None
+    if kept.state in ("running", "elsewhere") and view != "files":
+        pause = FLUSH_SECONDS if empty else LIVE_SECONDS
     st.fragment(live, run_every=pause, key=f"benchmark_{view}")()
 
 

@@ -69,15 +69,11 @@ def table(exhibit: Table, key: str) -> None:
 
 def _styled(exhibit: Table, frame: pd.DataFrame, shown: Sequence[str]) -> Any:
     """The table with numbers as people read them, intervals beside their means, the best marked, baselines grey."""
-    styled = frame.style
-    for name in shown:
-        if frame[name].dtype.kind != "f":
-            continue
-        spread = exhibit.spreads.get(name)
-        for row, value in frame[name].items():
-            words = number(value)
-            if spread is not None and value == value:
-                words += f"  [{number(frame.loc[row, spread.low])}, {number(frame.loc[row, spread.high])}]"
+    numbers = [name for name in shown if frame[name].dtype.kind == "f"]
+    styled = frame.style.format(dict.fromkeys(numbers, number))
+    for name, spread in exhibit.spreads.items():
+        for row, value in frame[name].dropna().items():
+            words = f"{number(value)}  [{number(frame.loc[row, spread.low])}, {number(frame.loc[row, spread.high])}]"
             styled = styled.format(_saying(words), subset=([row], [name]))
     quiet = [row for row in frame.index if row in exhibit.quiet]
     for name, way in exhibit.better.items():

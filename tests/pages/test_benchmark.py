@@ -256,3 +256,18 @@ def test_nothing_but_galleries_and_named_folders_can_be_chosen(page: AppTest, tm
     folder.set_value("inner").run()
     assert "1 picture there" in told(page)
     assert set(planning.places()) == {"gallery:photos", "gallery:imagenet50", str(tmp_path / "pictures")}
+
+
+def test_what_happens_to_the_picture_is_handed_over_too(done: AppTest) -> None:
+    from pages.parts.taken import Taken
+    from xai_core.corruptions.chain import step
+
+    steps = [step("resolution", 4), step("gaussian_noise", 25)]
+    done.session_state["taken"] = Taken("tiny", {"gradient": {}}, steps, seed=3, alone=True)
+    done.session_state["corruptions"] = [one.name for one in steps]
+    done.switch_page("pages/compare.py").run()
+    assert not done.exception and not done.error
+    assert done.slider(key="corruption.gaussian_noise").value == 25
+    assert done.slider(key="corruption.resolution").value == 4
+    assert done.multiselect(key="corruptions").value == ["resolution", "gaussian_noise"]
+    assert done.number_input(key="seed").value == 3
