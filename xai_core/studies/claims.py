@@ -39,7 +39,7 @@ class Side:
         if self.model:
             found = found[found["model"] == self.model]
         if self.corruption:
-            names = found["corruption"].str.partition("=")[0]
+            names = found["corruption"].str.split("=").str[0]
             found = found[(names == self.corruption) | (found["corruption"] == self.corruption)]
         if self.method:
             found = found[found["method"] == self.method]

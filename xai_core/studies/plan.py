@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,7 +31,7 @@ class Choice(BaseModel):
 
     study: str
     pictures: str = ""
-    """A folder, as `pictures.open_set` reads it."""
+    """A folder or a gallery, as `pictures.open_set` reads it."""
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     """As on the command line: NAME, or NAME@LABEL."""
@@ -169,9 +168,9 @@ def plan_of(choice: Choice) -> Plan:
     if not study.of_pictures:
         return Plan(choice, spec, study, None, (), (), masks_for("none"))
     if not choice.pictures:
-        raise XaiError(f"The study {choice.study} looks at pictures: name a folder with them.")
+        raise XaiError(f"The study {choice.study} looks at pictures: name a folder with them, or gallery:photos.")
     cards = tuple(MODELS[name] for name in choice.models or study.default_models)
     methods = choice.methods or study.default_methods
     variants = tuple(variants_for(methods, choice.preset, choice.set)) if study.of_methods else ()
-    pictures = open_set(Path(choice.pictures).expanduser(), choice.limit)
+    pictures = open_set(choice.pictures, choice.limit)
     return Plan(choice, spec, study, pictures, cards, variants, masks_for(choice.masks))
