@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -19,11 +19,23 @@ class Words:
     sentences: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Spread:
+    """Columns that belong to another one: the ends of its interval, how many values it is the mean of, and how many
+    were undefined. A table shows the ends in the same cell, its files have columns of their own."""
+
+    low: str
+    high: str
+    n: str = ""
+    undefined: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A table: columns are its headings; numbers are shown with `digits` significant digits, not-a-number as a dash.
 
-    `name` names its files: lower case, digits and hyphens.
+    `name` names its files: lower case, digits and hyphens. `spreads` are by column. The best value of a column in
+    `better` stands out; rows in `quiet`, by their number, are baselines, which stand back.
     """
 
     name: str
@@ -31,6 +43,9 @@ class Table:
     frame: pd.DataFrame
     note: str = ""
     digits: int = 3
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    better: Mapping[str, Literal["higher", "lower"]] = field(default_factory=dict)
+    quiet: Collection[int] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +72,8 @@ class Chart:
     cliques: Sequence[Sequence[str]] = ()
     level: float | None = None
     """A horizontal line: chance, or no effect."""
+    reach: float | None = None
+    """The critical difference of a "ranks" diagram."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Statistics of paired values, as pure functions of arrays: intervals, tests, ranks and sizes of effects."""
