@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .exhibits import Section
 
 SCORE = "srg"
-FACTORS = ("segments", "sampling", "attribution", "map")
-"""The stages, as a variant's label has them between slashes."""
+SEPARATOR = " / "
+"""Between the stages in a variant's label: segmentation with smoothing, sampling, attribution, map."""
 ONE_BY_ONE = ("only_one", "all_but_one")
 PER = {"pixel": "per pixel", "segment": "per segment"}
 
@@ -166,7 +166,7 @@ class PipelineStudy(Study):
                     Variant(
                         "pipeline",
                         METHODS["pipeline"].make({**common, "attribution": attribution, "map_per": per}),
-                        " / ".join((cut, sampled.text, attribution, PER[per])),
+                        SEPARATOR.join((cut, sampled.text, attribution, PER[per])),
                     )
                     for attribution in _listed(self.attributions)
                     for per in _listed(self.maps)
