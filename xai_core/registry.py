@@ -270,6 +270,8 @@ METHODS: Registry[Spec] = Registry("method", "xai_core.explainers")
 DRAWERS: Registry[Spec] = Registry("drawer", "xai_core.explainers")
 """Ways to draw what a part of a network answers to."""
 SCORES: Registry[Spec] = Registry("score", "xai_core.scores")
+TRIALS: Registry[Spec] = Registry("trial", "xai_core.trials")
+"""Experiments that train networks of their own: what studies ask for beside maps and scores."""
 STUDIES: Registry[Spec] = Registry("study", "xai_core.studies")
 """Experiments over many pictures."""
 CORRUPTIONS: Registry[Spec] = Registry("corruption", "xai_core.corruptions")

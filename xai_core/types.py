@@ -304,16 +304,23 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What a score returns: `values` by part (not-a-number where undefined), `reasons` for those, and its curves."""
+    """What a score returns: `values` by part (not-a-number where undefined), `reasons` for those, and its curves.
+
+    `details` are arrays by name that tell more of how the values came about; only trials have them.
+    """
 
     values: Mapping[str, float]
     reasons: Mapping[str, str] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    details: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A score of one map: `values` by part, not-a-number where undefined and then `reasons` says why."""
+    """A score of one map, or the result of a trial; the fields are those of `Measured`, with all that made them.
+
+    `values` are by part, not-a-number where undefined, and then `reasons` says why.
+    """
 
     name: str
     values: Mapping[str, float]
@@ -324,6 +331,7 @@ class Score:
     passes: Cost
     seconds: float
     profile: Mapping[str, Any]
+    details: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

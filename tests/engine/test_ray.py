@@ -24,7 +24,7 @@ from xai_core.engine.cluster import Crew, RayEngine
 from xai_core.engine.comparison import Comparison, Variant, compute, scores_for
 from xai_core.engine.inline import InlineEngine
 from xai_core.engine.jobs import Job
-from xai_core.engine.requests import Explain, Request
+from xai_core.engine.requests import Explain, Request, Trial
 from xai_core.registry import METHODS, MODELS, Parameters
 from xai_core.types import Mask, XaiError
 
@@ -44,6 +44,7 @@ from .following import (
     underway,
 )
 from .networks import calls
+from .trials import Explained
 
 
 @dataclass
@@ -125,6 +126,7 @@ def test_results_are_the_bits_that_the_engine_in_this_process_computes(
         score("road", smooth, steps=3),
         score("occlusion", smooth),
         score("iou", smooth, mask),
+        Trial("explained", Explained(), 4, None, {"shift": np.zeros(192, dtype=np.float32)}),
     ]
     jobs = poll(bench.engine, "bits", requests, settled)
     other = alone(tmp_path, monkeypatch)

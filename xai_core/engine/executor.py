@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from ..registry import METHODS, MODELS, SCORES
 from ..scores.base import ScoreMethod, Undefined, undefined, unusable
 from ..scores.imputation import compile_solver
 from ..scores.ranking import is_flat
+from ..trials.base import TrialMethod
 from ..types import (
     Another,
     Blocks,
@@ -34,6 +35,7 @@ from ..types import (
     Curve,
     Floats,
     Imagined,
+    Picture,
     Prediction,
     Probed,
     Randomised,
@@ -44,9 +46,10 @@ from ..types import (
     frozen,
 )
 from .cache import Cache
+from .lab import EngineLab
 from .packing import Result
 from .probing import probe
-from .requests import Evaluate, Explain, GivenMap, Imagine, Input, Predict, Probe, Profile, Request, Survey
+from .requests import Evaluate, Explain, GivenMap, Imagine, Input, Predict, Probe, Profile, Request, Survey, Trial
 from .run import EngineRun, Watch
 from .tuning import Batches
 
@@ -145,6 +148,8 @@ class Executor:
             return self._probe(request, key, watch)
         if isinstance(request, Survey):
             return self._survey(request, key)
+        if isinstance(request, Trial):
+            return self._trial(request, key, watch)
         raise TypeError(f"cannot compute a {type(request).__name__}")
 
     def classifier(self, name: str) -> Classifier:
@@ -161,10 +166,16 @@ class Executor:
 
     def _measure_batch(self, request: Request) -> None:
         """Before the first key of a model on a GPU: the batch size is part of it."""
-        if self.device.type != "cpu" and not self._batch and request.input.card not in self.batches.known:
-            self.batches.of(self.classifier(request.input.model))
+        given = request.input
+        if given is None or self.device.type == "cpu" or self._batch:
+            return
+        if given.card not in self.batches.known:
+            self.batches.of(self.classifier(given.model))
 
-    def _batch_of(self, classifier: Classifier) -> int:
+    def batch_for(self, classifier: Classifier) -> int:
+        """Pictures per pass of a classifier; fewer once memory was short."""
+        if not classifier.digest:  # a trial's own
+            return classifier.batch or self._batch or self.batches.default
         known = self._batch or self.batches.of(classifier)
         if 0 < classifier.batch < known:  # memory was short
             self.batches.remember(classifier, classifier.batch)
@@ -181,14 +192,14 @@ class Executor:
             del self._pictures[held]
 
     def _run(self, given: Input, target: int, seed: int, expected: Cost, watch: Watch, **facts: Any) -> EngineRun:
-        classifier = self._classifier_for(given)
+        classifier = self.classifier_for(given)
         corrupted = chain.apply(given.frame, given.corruptions, given.seed)
         pictures = lambda name: self._background(name, classifier)  # noqa: E731
-        batch = self._batch_of(classifier)
+        batch = self.batch_for(classifier)
         facts["corruptions"] = given.corruptions
         return EngineRun(classifier, corrupted.pixels, target, seed, batch, expected, pictures, watch, **facts)
 
-    def _classifier_for(self, given: Input) -> Classifier:
+    def classifier_for(self, given: Input) -> Classifier:
         """The classifier that an input names, with the layers initialised anew that it asks for."""
         classifier = self.classifier(given.model)
         if classifier.digest != given.card:  # one of them is from before the weights changed
@@ -208,9 +219,12 @@ class Executor:
         found = galleries.background(name)
         key = (classifier.card.name, digest_of(*(picture.digest for picture in found)))
         if key not in self._pictures:
-            frames = [picture_frame(picture.pixels, classifier.card.preprocess) for picture in found]
-            self._pictures[key] = classifier.normalise(torch.as_tensor(np.stack(frames)) / 255)
+            self._pictures[key] = _normalised(found, classifier)
         return self._pictures[key]
+
+    def background(self, name: str, classifier: Classifier) -> torch.Tensor:
+        """The pictures of a background set for any classifier, made anew; float32 (N, 3, H, W) on its device."""
+        return _normalised(galleries.background(name), classifier)
 
     def _predict(self, request: Predict, key: str, watch: Watch) -> Prediction:
         started = time.monotonic()
@@ -231,9 +245,9 @@ class Executor:
         started = time.monotonic()
         against = self._checked_contrast(request)
         target = self._checked_target(request.input, request.target)
-        run = self._run(request.input, target, request.seed, request.cost, watch, against=against)
-        classifier = self._classifier_for(request.input)
         shared = self._shared(request, watch)
+        run = self._run(request.input, target, request.seed, request.cost, watch, against=against)
+        classifier = self.classifier_for(request.input)
         with contextlib.nullcontext() if against is None else classifier.contrasted(target, against):
             explainer = cast(Explainer, request.parameters)
             attribution = explainer.explain(run) if shared is None else explainer.remake(run, shared.details)
@@ -309,8 +323,25 @@ class Executor:
 
     def _survey(self, request: Survey, key: str) -> Blocks:
         started = time.monotonic()
-        blocks = self._classifier_for(request.input).blocks
+        blocks = self.classifier_for(request.input).blocks
         return Blocks(blocks, key, Cost(), time.monotonic() - started, self.profile)
+
+    def _trial(self, request: Trial, key: str, watch: Watch) -> Score:
+        started = time.monotonic()
+        lab = EngineLab(self, request, watch)
+        measured = cast(TrialMethod, request.parameters).run(lab)
+        return Score(
+            name=request.trial,
+            values={part: float(value) for part, value in measured.values.items()},
+            reasons=dict(measured.reasons),
+            curves={name: Curve(frozen(curve.x), frozen(curve.y)) for name, curve in measured.curves.items()},
+            parameters=request.parameters.model_dump(mode="json"),
+            key=key,
+            passes=lab.passes,
+            seconds=time.monotonic() - started,
+            profile={**self._machine, "batch": self._batch or self.batches.default},
+            details={name: frozen(np.asarray(values)) for name, values in measured.details.items()},
+        )
 
     def _checked_target(self, given: Input, target: int) -> int:
         classes = len(self.classifier(given.model).card.labels)
@@ -405,11 +436,16 @@ class Executor:
             try:
                 classifier = self.classifier(name)
                 size = classifier.card.preprocess.crop
-                x = torch.zeros(self._batch_of(classifier), 3, size, size, device=self.device)
+                x = torch.zeros(self.batch_for(classifier), 3, size, size, device=self.device)
                 classifier.logits(x)
                 classifier.gradients(x, 0)
             except XaiError as error:
                 log.warning("%s cannot be warmed up: %s", name, error)
+
+
+def _normalised(pictures: Sequence[Picture], classifier: Classifier) -> torch.Tensor:
+    frames = [picture_frame(picture.pixels, classifier.card.preprocess) for picture in pictures]
+    return classifier.normalise(torch.as_tensor(np.stack(frames)) / 255)
 
 
 def _warnings(values: Floats) -> tuple[str, ...]:

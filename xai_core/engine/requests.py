@@ -11,16 +11,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import numpy.typing as npt
 
 from ..classifiers import weights
 from ..classifiers.cards import Card
 from ..corruptions.chain import Step, chain
 from ..images.geometry import Preprocess, mask_frame, picture_frame
-from ..registry import DRAWERS, METHODS, SCORES, Parameters
+from ..registry import DRAWERS, METHODS, SCORES, TRIALS, Parameters
+from ..trials.base import Earlier, TrialMethod
 from ..types import (
     Another,
     Bools,
@@ -75,7 +77,7 @@ class Request:
         Of the profile's `batches` only that of the own model counts, in place of `batch`.
         """
         own = dict(profile)
-        measured = own.pop("batches", {}).get(self.input.card)
+        measured = own.pop("batches", {}).get(self.input.card if self.input is not None else None)
         if measured is not None:
             own["batch"] = measured
         return digest_of(self.digest, json.dumps(own, sort_keys=True))
@@ -83,8 +85,8 @@ class Request:
     if TYPE_CHECKING:  # at run time it would be the default of the field in the classes below
 
         @property
-        def input(self) -> Input:
-            """The picture as the model sees it."""
+        def input(self) -> Input | None:
+            """The picture as the model sees it; None where the request is about no model of the user's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -404,6 +406,49 @@ class Evaluate(Request):
     @property
     def title(self) -> str:
         return f"{SCORES[self.score].title} of {self.subject.title}"
+
+
+@dataclass(frozen=True, eq=False)
+class Trial(Request):
+    """An experiment that trains networks of its own, or changes a copy of the user's; gives a `Score`.
+
+    `input` names the user's model and picture where there is one; `data` are arrays that the trial works with.
+    """
+
+    trial: str
+    parameters: Parameters
+    seed: int = 0
+    input: Input | None = None
+    data: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
+
+    def at(self, earlier: Earlier) -> Trial:
+        """The request for another trial of the same input and data."""
+        return replace(self, trial=earlier.trial, parameters=earlier.parameters, seed=earlier.seed)
+
+    @property
+    def needs(self) -> tuple[Request, ...]:
+        return tuple(self.at(one) for one in cast(TrialMethod, self.parameters).earlier(self.seed))
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {
+            "kind": "trial",
+            "input": None if self.input is None else self.input.description,
+            "data": {name: array_digest(values) for name, values in self.data.items()},
+            "trial": self.trial,
+            "version": TRIALS[self.trial].version,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "depends": self.parameters.dependencies(),
+            "seed": self.seed,
+        }
+
+    @property
+    def cost(self) -> Cost:
+        return self.parameters.cost()
+
+    @property
+    def title(self) -> str:
+        return TRIALS[self.trial].title
 
 
 def evaluate(

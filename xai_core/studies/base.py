@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..classifiers.cards import Card
 from ..engine.packing import Result
-from ..engine.requests import Evaluate, Input, Predict, Request
-from ..registry import SCORES, Parameters
+from ..engine.requests import Evaluate, Input, Predict, Request, Trial
+from ..registry import SCORES, TRIALS, Parameters
 from ..types import Cost, Mask, Picture, Prediction, Score, digest_of
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class Unit:
         names = self.values
         if names is None and isinstance(self.request, Evaluate):
             names = tuple(f"{self.request.score}.{part}" for part in SCORES[self.request.score].values)
+        if names is None and isinstance(self.request, Trial):
+            names = tuple(f"{self.request.trial}.{part}" for part in TRIALS[self.request.trial].values)
         return [Reading(name, math.nan, reason) for name in names or ("prediction.probability",)]
 
 
