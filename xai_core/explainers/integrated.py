@@ -9,7 +9,7 @@ import numpy as np
 from ..images import galleries
 from ..registry import METHODS, parameter
 from ..seeds import generator
-from ..types import Attribution, Cost, Run
+from ..types import Attribution, Cost, Make, Run
 from .base import CheckedExplainer, array
 from .gradient import SIGNED, Reduction, norms, reduced, reduction_parameter
 from .sampling import well_spread_order
@@ -78,10 +78,15 @@ class IntegratedGradients(CheckedExplainer):
             return {}
         return {"background": [picture.digest for picture in galleries.background("photos")]}
 
+    def inputs(self, run: Run) -> Make:
+        """Makes the points on the way."""
+        here, there = run.x[0], baseline_input(run, self.baseline)
+        alphas = run.tensor(points_on_the_way(self.steps)[0].astype(np.float32)).view(-1, 1, 1, 1)
+        return lambda start, stop: there + alphas[start:stop] * (here - there)
+
     def explain_ourselves(self, run: Run) -> Attribution:
         here, there = run.x[0], baseline_input(run, self.baseline)
-        points, weights = points_on_the_way(self.steps)
-        alphas = run.tensor(points.astype(np.float32)).view(-1, 1, 1, 1)
+        weights = points_on_the_way(self.steps)[1]
         parts = run.tensor(weights).view(-1, 1, 1, 1)
         total: Any = 0.0
         seen = 0.0
@@ -90,8 +95,7 @@ class IntegratedGradients(CheckedExplainer):
         def attribution() -> Any:
             return (here - there) * (total / seen)
 
-        gradients = run.gradients(self.steps, lambda start, stop: there + alphas[start:stop] * (here - there))
-        for rows, gradient in gradients:
+        for rows, gradient in run.gradients(self.steps, self.inputs(run)):
             total = total + (parts[rows] * gradient.double()).sum(0)
             seen += float(weights[rows].sum())
             lengths[rows] = array(norms(gradient))

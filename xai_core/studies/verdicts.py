@@ -11,15 +11,23 @@ Verdict = Literal["yes", "no", "unknown"]
 WORDS: dict[Verdict, str] = {"yes": "holds here", "no": "does not hold here", "unknown": "cannot be told here"}
 
 
+FEWEST = 6
+"""Pictures that a verdict takes: of fewer even a sign that all share is chance more often than one time in twenty."""
+RULE = (
+    f"A claim about means holds here where the 95 % bootstrap interval over pictures lies on its side, does not hold "
+    f"where it lies on the other side, and cannot be told where it does neither or there are fewer than {FEWEST} "
+    "pictures."
+)
+
+
 def verdict_words(verdict: Verdict) -> str:
     return WORDS[verdict]
 
 
 def sign_of(found: Interval, limit: float = 0.0) -> Verdict:
-    """Yes where the whole interval lies above the limit, no where it lies below, else unknown.
-
-    A single value has no interval and tells nothing.
-    """
+    """Yes where the whole interval lies above the limit, no where it lies below; else, or of too few, unknown."""
+    if found.n < FEWEST:
+        return "unknown"
     if found.low > limit:
         return "yes"
     return "no" if found.high < limit else "unknown"
