@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from ..classifiers.cards import Card
 from ..engine.comparison import Variant
 from ..engine.packing import Result
-from ..engine.requests import Explain, Input, Trial, prepare_input
+from ..engine.requests import Input, Trial, prepare_input
 from ..registry import METHODS, STUDIES, TRIALS, parameter
 from ..types import SaliencyMap, Score
 from .base import Place, Reading, Study, Subject, Unit, predicted
@@ -55,6 +55,47 @@ def _listed(text: str) -> list[float]:
     if not all(0 <= one <= 1 for one in found):
         raise PydanticCustomError("range", "a probability lies between 0 and 1")
     return sorted(set(found))
+
+
+TUNED = ("fine_tuning.nats_before", "fine_tuning.nats_after", "fine_tuning.similarity")
+
+
+def _norm(result: Result) -> Iterator[Reading]:
+    assert isinstance(result, SaliencyMap)
+    yield Reading(NORM, float(result.details["norms"].mean()))
+
+
+class _Embedded:
+    """Reads one kind of samples of one picture: their distance, how many are at home, and their places."""
+
+    def __init__(self, kind: str, number: int):
+        self._kind, self._number = kind, number
+
+    def __call__(self, result: Result) -> Iterable[Reading]:
+        assert isinstance(result, Score)
+        values: dict[str, Any] = {}
+        if self._kind == "plain":
+            values["others"] = result.details["others"][self._number]
+        else:
+            values["distance"] = result.details[f"{self._kind} distance"][self._number]
+            values["home"] = result.details[f"{self._kind} home"][self._number]
+        for sample, (first, second) in enumerate(result.details[self._kind][self._number]):
+            values |= {f"first.{sample:03d}": first, f"second.{sample:03d}": second}
+        for name, value in values.items():
+            yield Reading(f"embedding.{name}", float(value), "" if np.isfinite(value) else "there is one picture only")
+
+
+class _Tuned:
+    """Reads one method's map of one picture before and after."""
+
+    def __init__(self, method: int, number: int):
+        self._place = method, number
+
+    def __call__(self, result: Result) -> Iterable[Reading]:
+        assert isinstance(result, Score)
+        for name in TUNED:
+            value = float(result.details[name.partition(".")[2]][self._place])
+            yield Reading(name, value, "" if np.isfinite(value) else "a map is flat")
 
 
 @STUDIES.register(
@@ -175,7 +216,7 @@ class SamplingStudy(Study):
         }
         seed = plan.seed + self.method_seed
         for augmentation in AUGMENTATIONS:
-            values = {"pictures": len(inputs), "explained": len(shown), "samples": self.samples}
+            values: dict[str, Any] = {"pictures": len(inputs), "explained": len(shown), "samples": self.samples}
             values |= {"epochs": self.epochs, "layers": self.layers, "noise_level": self.noise_level}
             parameters = TRIALS["fine_tuning"].make({**values, "augmentation": augmentation})
             trial = Trial("fine_tuning", parameters, seed, inputs[0][1], data)
@@ -193,46 +234,3 @@ class SamplingStudy(Study):
         from .sampling_findings import sections
 
         return sections(rows)
-
-
-# -- what is read of results -------------------------------------------------------------------------------------------
-
-TUNED = ("fine_tuning.nats_before", "fine_tuning.nats_after", "fine_tuning.similarity")
-
-
-def _norm(result: Result) -> Iterator[Reading]:
-    assert isinstance(result, SaliencyMap)
-    yield Reading(NORM, float(result.details["norms"].mean()))
-
-
-class _Embedded:
-    """Reads one kind of samples of one picture: their distance, how many are at home, and their places."""
-
-    def __init__(self, kind: str, number: int):
-        self._kind, self._number = kind, number
-
-    def __call__(self, result: Result) -> Iterable[Reading]:
-        assert isinstance(result, Score)
-        values: dict[str, Any] = {}
-        if self._kind == "plain":
-            values["others"] = result.details["others"][self._number]
-        else:
-            values["distance"] = result.details[f"{self._kind} distance"][self._number]
-            values["home"] = result.details[f"{self._kind} home"][self._number]
-        for sample, (first, second) in enumerate(result.details[self._kind][self._number]):
-            values |= {f"first.{sample:03d}": first, f"second.{sample:03d}": second}
-        for name, value in values.items():
-            yield Reading(f"embedding.{name}", float(value), "" if np.isfinite(value) else "there is one picture only")
-
-
-class _Tuned:
-    """Reads one method's map of one picture before and after."""
-
-    def __init__(self, method: int, number: int):
-        self._place = method, number
-
-    def __call__(self, result: Result) -> Iterable[Reading]:
-        assert isinstance(result, Score)
-        for name in TUNED:
-            value = float(result.details[name.partition(".")[2]][self._place])
-            yield Reading(name, value, "" if np.isfinite(value) else "a map is flat")
