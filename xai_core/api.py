@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .classifiers.cards import Card
 from .corruptions import chain
+from .corruptions.chain import Step
 from .engine.requests import Explain, GivenMap, Predict, evaluate, prepare_input
 from .registry import METHODS, MODELS, SCORES
 from .types import Mask, Picture, Prediction, SaliencyMap, Score, XaiError, frozen
@@ -72,9 +73,13 @@ class Classifier:
         """The name of every class, by index."""
         return self.card.labels
 
-    def predict(self, picture: Picture, corruptions: Sequence[str] = (), seed: int = 0) -> Prediction:
-        """The probabilities of a picture's classes; `corruptions` as on the command line, "gaussian_noise=25"."""
-        given = prepare_input(picture, self.card, tuple(chain.parse(text) for text in corruptions), seed)
+    def predict(self, picture: Picture, corruptions: Sequence[str | Step] = (), seed: int = 0) -> Prediction:
+        """The probabilities of a picture's classes.
+
+        `corruptions` are as on the command line, "gaussian_noise=25", or steps; `corruptions.region.cover` makes the
+        step that covers a region of the model's input frame.
+        """
+        given = prepare_input(picture, self.card, _steps(corruptions), seed)
         return cast(Prediction, engine().result(Predict(given)))
 
 
@@ -94,7 +99,7 @@ def explain(
     method: str,
     target: int | None = None,
     seed: int = 0,
-    corruptions: Sequence[str] = (),
+    corruptions: Sequence[str | Step] = (),
     against: int | None = None,
     **parameters: Any,
 ) -> SaliencyMap:
@@ -105,7 +110,7 @@ def explain(
     method's own, such as `samples=50`. Raises `XaiError` for what does not fit.
     """
     spec, seed = METHODS[method], _as_seed(seed)
-    given = prepare_input(picture, model.card, tuple(chain.parse(text) for text in corruptions), seed)
+    given = prepare_input(picture, model.card, _steps(corruptions), seed)
     if target is None:
         target = cast(Prediction, engine().result(Predict(given.clean))).top
     against = None if against is None else _class_index(against)
@@ -121,7 +126,7 @@ def score(
     mask: Mask | npt.NDArray[np.bool_] | None = None,
     target: int | None = None,
     seed: int | None = None,
-    corruptions: Sequence[str] | None = None,
+    corruptions: Sequence[str | Step] | None = None,
     **parameters: Any,
 ) -> dict[str, Score]:
     """Scores of a map by name.
@@ -136,7 +141,7 @@ def score(
         raise XaiError(f"None of the scores {', '.join(known)} has a parameter {unknown!r}.")
     if corruptions is None:
         corruptions = saliency.corruptions if isinstance(saliency, SaliencyMap) else ()
-    steps = tuple(chain.parse(text) for text in corruptions)
+    steps = _steps(corruptions)
     if isinstance(saliency, SaliencyMap):
         values, target = saliency.values, saliency.target if target is None else target
         seed = saliency.seed if seed is None else seed
@@ -158,6 +163,10 @@ def score(
         request = evaluate(scored, name, spec.make(own), model.card, mask, picture)
         found[name] = cast(Score, engine().result(request))
     return found
+
+
+def _steps(corruptions: Sequence[str | Step]) -> tuple[Step, ...]:
+    return tuple(one if isinstance(one, Step) else chain.parse(one) for one in corruptions)
 
 
 def _request_of(saliency: SaliencyMap, given: GivenMap) -> Explain | None:

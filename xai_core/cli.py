@@ -82,7 +82,13 @@ def _parser() -> Parser:
     )
     explain.add_argument("--target", type=int, metavar="N", help="class index; default: each model's top class")
     explain.add_argument("--against", type=int, metavar="N", help="explain why the target and not this class")
-    explain.add_argument("--corrupt", action="append", default=[], metavar="NAME=VALUE", help="in the order given")
+    explain.add_argument(
+        "--corrupt",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="in the order given; NAME=VALUE,PARAMETER=VALUE has other parameters too",
+    )
     explain.add_argument("--seed", type=int, default=0, metavar="N")
     explain.add_argument("--preset", choices=PRESETS, default="paper", help="default: paper")
     explain.add_argument("--set", action="append", default=[], metavar="METHOD.PARAMETER=VALUE", dest="sets")
@@ -196,6 +202,8 @@ def _spec_facts(spec: Spec) -> dict[str, Any]:
         "presets": {name: dict(preset) for name, preset in spec.presets.items()},
         "studies": {name: {"title": one.title, **one.values} for name, one in spec.studies.items()},
         "values": values,
+        "severities": list(spec.severities),
+        "moves_pixels": spec.moves_pixels,
         "cites": list(spec.cites),
         "reference": spec.reference,
     }

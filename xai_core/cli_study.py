@@ -40,6 +40,7 @@ def add_study(commands: Any) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
+    from .render.report import write_report
     from .studies.plan import Choice, plan_of
     from .studies.running import Standing, run
 
@@ -87,8 +88,10 @@ def _study(options: argparse.Namespace) -> None:
         finally:
             engine.close()
     clear_progress()
+    report = write_report(plan, out)
     failed = f", {done.failed} without a result" if done.failed else ""
     print(f"{plan.spec.title}: {done.done} results{failed} in {out}; it took {duration(time.monotonic() - started)}.")
+    print(f"The report is {report}.")
 
 
 @contextlib.contextmanager

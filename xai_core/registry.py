@@ -58,12 +58,17 @@ class Option:
     help: str
 
 
+Better = Literal["higher", "lower"]
+"""Which way a score is better."""
+ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓"}
+
+
 @dataclass(frozen=True)
 class Value:
     """One number that a score yields: its title, which way is better, its bounds, its unit."""
 
     title: str
-    better: Literal["higher", "lower"]
+    better: Better
     low: float
     high: float
     unit: str = ""
@@ -104,6 +109,10 @@ class Spec:
     """The parameter that `--corrupt NAME=VALUE` sets."""
     neutral: float | None = None
     """The value of `primary` that changes nothing."""
+    severities: tuple[float, ...] = ()
+    """Values of `primary` that studies use, from mild to worst."""
+    moves_pixels: bool = False
+    """Whether a corruption moves what is in the picture: maps before and after it cannot be compared pixel by pixel."""
     values: Mapping[str, Value] = field(default_factory=dict)
     """What a score yields, by part."""
     needs_mask: bool = False
@@ -265,6 +274,17 @@ SCORE_FAMILIES = {
     "sanity": "Sanity checks",
 }
 """The families of scores in the order in which they are shown, and their titles."""
+
+CORRUPTION_FAMILIES = {
+    "quality": "Quality",
+    "light": "Light",
+    "imagenetc_noise": "ImageNet-C: noise",
+    "imagenetc_blur": "ImageNet-C: blur",
+    "imagenetc_weather": "ImageNet-C: weather",
+    "imagenetc_digital": "ImageNet-C: digital",
+    "imagenetc_extra": "ImageNet-C: extra",
+}
+"""The families of corruptions in the order in which they are shown, and their titles."""
 
 METHODS: Registry[Spec] = Registry("method", "xai_core.explainers")
 DRAWERS: Registry[Spec] = Registry("drawer", "xai_core.explainers")

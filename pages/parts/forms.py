@@ -12,8 +12,8 @@ import streamlit as st
 from pages.parts import backend
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
-from xai_core.corruptions.chain import Step, step
-from xai_core.registry import CORRUPTIONS, MODELS, PRESETS, Option, Parameters, Spec
+from xai_core.corruptions.chain import Step, moving, step
+from xai_core.registry import CORRUPTION_FAMILIES, CORRUPTIONS, MODELS, PRESETS, Option, Parameters, Spec
 from xai_core.types import XaiError
 
 SAMPLES = "How many samples the sampled methods take: quick ones for a look, or the numbers of the literature."
@@ -119,20 +119,61 @@ def _class_words(labels: tuple[str, ...]) -> dict[int, str]:
 
 def corruptions() -> tuple[Step, ...]:
     """A slider for every chosen corruption, in the order in which they were chosen; each starts at no effect."""
-    available = [spec.name for spec in CORRUPTIONS]
+    chosen: list[str] = st.session_state.setdefault("corruptions", list(FIRST_CORRUPTIONS))
     sliders = st.container()
-    with st.popover("Order of corruptions", icon=":material/swap_vert:", width="stretch"):
+    with st.popover("More corruptions, and their order", icon=":material/blur_on:", width="stretch"):
+        for family, title in CORRUPTION_FAMILIES.items():
+            key = f"corruptions.{family}"
+            members = _family(family)
+            st.session_state[key] = [name for name in members if name in chosen]
+            st.pills(
+                title, members, selection_mode="multi", format_func=short, on_change=_pick, args=(family,), key=key
+            )
         names = st.multiselect(
             "Applied in this order",
-            available,
-            default=available[:3],
+            [name for family in CORRUPTION_FAMILIES for name in _family(family)],
             format_func=lambda name: CORRUPTIONS[name].title,
             help="Take one out and add it again to move it to the end.",
             placeholder="None",
             key="corruptions",
         )
+        others = {name: corruption_settings(CORRUPTIONS[name], "corruption.") for name in names}
     with sliders:
-        return tuple(step(name, _slider(CORRUPTIONS[name])) for name in names)
+        steps = tuple(step(name, _slider(CORRUPTIONS[name]), **others[name]) for name in names)
+        if titles := moving(steps):
+            st.caption(f":material/open_with: {titles} moves pixels: {MOVED}")
+    return steps
+
+
+FIRST_CORRUPTIONS = ("gaussian_noise", "occlusion", "resolution")
+"""Those that have a slider until somebody chooses others."""
+MOVED = "scores that compare maps pixel by pixel are left out."
+
+
+def _family(family: str) -> list[str]:
+    return [spec.name for spec in CORRUPTIONS if spec.family == family]
+
+
+def short(name: str) -> str:
+    """A corruption's title under its family's, marked where it moves pixels."""
+    spec = CORRUPTIONS[name]
+    title = spec.title.removeprefix("ImageNet-C ")
+    return f"{title[0].upper()}{title[1:]}{' :material/open_with:' if spec.moves_pixels else ''}"
+
+
+def _pick(family: str) -> None:
+    """Takes what is ticked in a family behind what was chosen before, and the rest of the family out."""
+    ticked = st.session_state[f"corruptions.{family}"]
+    kept = [name for name in st.session_state.corruptions if name in ticked or CORRUPTIONS[name].family != family]
+    st.session_state.corruptions = kept + [name for name in ticked if name not in kept]
+
+
+def corruption_settings(spec: Spec, kind: str) -> dict[str, Any]:
+    """Widgets of what a corruption has beside its main parameter; `kind` begins their keys."""
+    options = [option for option in spec.options if option.name != spec.primary]
+    if options:
+        st.markdown(f"**{spec.title}**", help=spec.summary)
+    return {option.name: widget(option, option.default, f"{kind}{spec.name}.{option.name}") for option in options}
 
 
 def _slider(spec: Spec) -> Any:

@@ -444,6 +444,14 @@ def test_a_server_that_was_killed_and_restarted_gets_what_it_missed(
         assert after[300, 450] and (after >= before).all()
         easel.drag((400, 320), (500, 320))
         assert easel.stored()[320, 450], "drawing goes on without a reload"
+        for _ in range(2):  # the second time nothing was drawn since the page came back
+            server.kill()
+            server.start()
+            expect(page.locator(".stApp[data-test-connection-state=CONNECTED]")).to_be_visible(timeout=LONG)
+            page.wait_for_timeout(1000)
+            expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=LONG)
+        easel.drag((400, 340), (500, 340))
+        assert easel.stored()[340, 450]
     finally:
         server.stop()
     page.close()

@@ -9,10 +9,10 @@ import pytest
 
 from tests.checks import is_sentence
 from xai_core.corruptions import chain
-from xai_core.registry import CORRUPTIONS, Option
+from xai_core.registry import CORRUPTION_FAMILIES, CORRUPTIONS, Option
 from xai_core.types import Pixels, XaiError
 
-from .tiny import check_facts, global_random_state
+from .tiny import another_value, check_facts, global_random_state
 
 NAMES = list(CORRUPTIONS.entries())
 SIZES = [(8, 8), (33, 47), (96, 64)]
@@ -48,8 +48,20 @@ def test_it_says_all_that_must_be_known_of_it(name: str) -> None:
     spec = CORRUPTIONS[name]
     check_facts(spec)
     assert spec.cites
+    assert spec.family in CORRUPTION_FAMILIES
     assert spec.neutral is not None
     assert primary(name).low <= spec.neutral <= primary(name).high
+
+
+@every_corruption
+def test_its_severities_are_values_that_it_takes_from_mild_to_worst(name: str) -> None:
+    spec = CORRUPTIONS[name]
+    distances = [abs(value - (spec.neutral or 0)) for value in spec.severities]
+    assert len(distances) >= 3
+    assert distances == sorted(set(distances))
+    assert distances[0] > 0
+    for value in spec.severities:
+        assert chain.step(name, value).value == value
 
 
 @every_value
@@ -121,6 +133,21 @@ def test_it_is_understood_as_it_is_written_on_the_command_line(name: str, value:
 
 
 @every_corruption
+def test_its_other_parameters_are_written_down_and_understood_too(name: str) -> None:
+    spec = CORRUPTIONS[name]
+    others = {option.name: another_value(option) for option in spec.options if option.name != spec.primary}
+    step = chain.step(name, **others)
+    assert chain.parse(step.text) == step == chain.parse(chain.label([step]))
+    assert (step.text == chain.step(name).text) == (not others)
+
+
+@every_corruption
+def test_it_says_whether_it_moves_pixels_while_it_does_anything(name: str) -> None:
+    assert chain.step(name).moves_pixels == CORRUPTIONS[name].moves_pixels
+    assert not chain.step(name, CORRUPTIONS[name].neutral).moves_pixels
+
+
+@every_corruption
 def test_its_description_tells_its_values_apart(name: str) -> None:
     values = set(values_of(name))
     assert len({str(chain.step(name, value).describe()) for value in values}) == len(values)
@@ -137,9 +164,11 @@ def test_a_value_that_does_not_fit_is_refused_in_one_sentence(name: str, text: s
     assert name in str(error.value)
 
 
-@every_corruption
-@pytest.mark.parametrize("other", NAMES)
-def test_it_can_be_chained_with_every_other(name: str, other: str) -> None:
+PAIRS = [(name, other) for place, name in enumerate(NAMES) for other in (name, "occlusion", NAMES[place - 1])]
+
+
+@pytest.mark.parametrize(("name", "other"), sorted(set(PAIRS)))
+def test_it_can_be_chained_with_others(name: str, other: str) -> None:
     steps = [chain.step(name), chain.step(other), chain.step(name)]
     found = chain.apply(frame(), steps, seed=0)
     assert (found.pixels.dtype, found.pixels.shape) == (np.uint8, frame().shape)

@@ -153,8 +153,14 @@ def test_a_step_is_read_from_the_command_line(text: str, name: str, value: float
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("fog=3", "There is no corruption 'fog'; choose from gaussian_noise, occlusion, resolution."),
-        ("", "There is no corruption ''; choose from gaussian_noise, occlusion, resolution."),
+        ("rain=3", f"There is no corruption 'rain'; choose from {', '.join(CORRUPTIONS.entries())}."),
+        ("", f"There is no corruption ''; choose from {', '.join(CORRUPTIONS.entries())}."),
+        ("occlusion=0.3,fill", "'fill' after occlusion=0.3 is no setting: write occlusion=0.3,PARAMETER=VALUE."),
+        (
+            "occlusion=0.3,colour=red",
+            "Occlusion (occlusion) has no parameter 'colour'; it has: area, patches, fill, measure.",
+        ),
+        ("region=0123", "A covered region cannot be read back from its name: give the step that covers it."),
         ("occlusion", "The corruption 'occlusion' needs a value: write occlusion=AREA."),
         ("gaussian_noise=", "The corruption 'gaussian_noise' needs a value: write gaussian_noise=SIGMA."),
         ("gaussian_noise=200", "gaussian_noise.sigma=200 does not fit: Input should be less than or equal to 100."),
@@ -202,6 +208,6 @@ def test_a_description_holds_all_that_decides_the_result() -> None:
     assert step("occlusion", 0.25).describe() == {
         "name": "occlusion",
         "version": version,
-        "parameters": {"area": 0.25},
+        "parameters": {"area": 0.25, "patches": 1, "fill": "black", "measure": "area"},
         "occurrence": 0,
     }

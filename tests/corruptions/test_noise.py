@@ -82,3 +82,9 @@ def test_shape_and_type_stay_and_the_picture_is_not_touched() -> None:
     result = GaussianNoise(sigma=50).apply(pixels, np.random.default_rng(0))
     assert (result.pixels.shape, result.pixels.dtype, result.occluded) == ((5, 9, 3), np.uint8, None)
     np.testing.assert_array_equal(pixels, before)
+
+
+def test_s0s_notebook_truncates_which_darkens_by_half_a_step() -> None:
+    cut = GaussianNoise(sigma=10, rounding="truncate").apply(grey(), np.random.default_rng(0)).pixels
+    assert cut.mean() == pytest.approx(127.5, abs=0.1)
+    assert set(np.unique(noisy(grey(), 10).astype(int) - cut)) == {0, 1}

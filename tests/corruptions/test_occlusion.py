@@ -86,3 +86,49 @@ def test_nothing_and_everything_can_be_covered() -> None:
 def test_the_seed_decides_the_place() -> None:
     np.testing.assert_array_equal(covered(0.1, seed=4).pixels, covered(0.1, seed=4).pixels)
     assert len({covered(0.1, seed=seed).pixels.tobytes() for seed in range(10)}) > 5
+
+
+@pytest.mark.parametrize(("value", "area"), [(0.1, 0.0096), (0.3, 0.0895), (0.5, 0.25)])
+def test_a_part_of_the_side_covers_what_s0s_notebook_covers(value: float, area: float) -> None:
+    white = np.full((224, 224, 3), 255, dtype=np.uint8)
+    result = Occlusion(area=value, measure="side_fraction").apply(white, np.random.default_rng(0))
+    assert mask_of(result).mean() == pytest.approx(area, abs=6e-5)
+
+
+def test_s0s_notebook_never_reaches_the_last_position() -> None:
+    white = np.full((6, 6, 3), 255, dtype=np.uint8)
+
+    def reached(measure: str) -> Bools:
+        one = Occlusion(area=0.5 if measure == "side_fraction" else 0.25, measure=measure)  # type: ignore[arg-type]
+        masks = [mask_of(one.apply(white, np.random.default_rng(seed))) for seed in range(300)]
+        return np.logical_or.reduce(masks)
+
+    assert reached("area").all()
+    notebook = reached("side_fraction")
+    assert notebook[:5, :5].all() and not notebook[5].any() and not notebook[:, 5].any()
+    assert mask_of(Occlusion(area=1, measure="side_fraction").apply(white, np.random.default_rng(0))).all()
+
+
+@given(st.integers(1, 9), st.integers(0, 2**32))
+def test_several_patches_share_the_area(patches: int, seed: int) -> None:
+    white = np.full((60, 60, 3), 255, dtype=np.uint8)
+    mask = mask_of(Occlusion(area=0.2, patches=patches).apply(white, np.random.default_rng(seed)))
+    side = round((0.2 / patches) ** 0.5 * 60)
+    assert side**2 <= mask.sum() <= patches * side**2
+
+
+@pytest.mark.parametrize(("fill", "shown"), [("black", 0), ("grey", 128), ("white", 255), ("mean", 100)])
+def test_what_is_covered_shows_the_fill_in_the_same_place(fill: str, shown: int) -> None:
+    flat = np.full((40, 40, 3), 100, dtype=np.uint8)
+    black = Occlusion(area=0.3).apply(flat, np.random.default_rng(1))
+    other = Occlusion(area=0.3, fill=fill).apply(flat, np.random.default_rng(1))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(mask_of(other), mask_of(black))
+    assert (other.pixels[mask_of(other)] == shown).all()
+
+
+def test_noise_as_a_fill_has_every_colour() -> None:
+    flat = np.full((100, 100, 3), 100, dtype=np.uint8)
+    result = Occlusion(area=0.5, fill="noise").apply(flat, np.random.default_rng(1))
+    values = result.pixels[mask_of(result)]
+    assert len(np.unique(values)) == 256
+    assert values.mean() == pytest.approx(127.5, abs=3)

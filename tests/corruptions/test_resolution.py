@@ -83,3 +83,11 @@ def test_shape_and_type_stay_and_nothing_is_covered() -> None:
     pixels = np.zeros((5, 9, 3), dtype=np.uint8)
     result = Resolution(block=4).apply(pixels, np.random.default_rng(0))
     assert (result.pixels.shape, result.pixels.dtype, result.occluded) == ((5, 9, 3), np.uint8, None)
+
+
+@pytest.mark.parametrize("block", [5, 10, 20])
+def test_s0s_notebook_truncates_which_darkens_by_half_a_step(block: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (220, 220, 3), dtype=np.uint8)
+    cut = Resolution(block=block, rounding="truncate").apply(pixels, np.random.default_rng(0)).pixels
+    assert pixels.mean() - cut.mean() == pytest.approx(0.5, abs=0.1)
+    assert set(np.unique(coarse(pixels, block).astype(int) - cut)) == {0, 1}

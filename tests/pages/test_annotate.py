@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import studio
 from tests.conftest import ROOT
 from xai_core.images.galleries import bundled
 from xai_core.masks.runs import encoded
@@ -263,3 +266,18 @@ def test_without_the_database_free_drawing_keeps_its_canvas(monkeypatch: pytest.
     page.run()
     assert "does not answer" in texts(page)
     assert page.query_params["picture"], "the canvas's picture stays"
+
+
+def test_the_canvas_runs_by_the_clock_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a browser that finds a new server does not always run the page, and the canvas's messages reach nobody."""
+    sent = []
+    enqueue = ScriptRunContext.enqueue
+
+    def record(context: ScriptRunContext, message: ForwardMsg) -> None:
+        sent.append(message)
+        enqueue(context, message)
+
+    monkeypatch.setattr(ScriptRunContext, "enqueue", record)
+    opened()
+    intervals = [message.auto_rerun.interval for message in sent if message.WhichOneof("type") == "auto_rerun"]
+    assert intervals == [studio.RARELY.total_seconds()]

@@ -86,7 +86,35 @@ def test_every_parameter_of_every_method_and_score_has_a_widget(page: AppTest) -
             for option in spec.options:
                 if option.name != "implementation":
                     assert f"{kind}{spec.name}.{option.name}.quick" in keys
+
+
+def test_corruptions_are_picked_from_families_in_the_order_of_picking(page: AppTest) -> None:
+    page.run()
+    first = ["corruption.gaussian_noise", "corruption.occlusion", "corruption.resolution"]
+    assert [one.key for one in page.slider if str(one.key).startswith("corruption.")] == first
+    page.pills(key="corruptions.imagenetc_blur").set_value(["imagenetc_zoom_blur", "imagenetc_defocus_blur"]).run()
+    page.pills(key="corruptions.quality").set_value(["occlusion"]).run()
+    page.pills(key="corruptions.light").set_value(["contrast"]).run()
+    assert not page.exception
+    picked = ["occlusion", "imagenetc_zoom_blur", "imagenetc_defocus_blur", "contrast"]
+    assert page.multiselect(key="corruptions").value == picked
+    assert "moves pixels" not in texts(page)
+    page.slider(key="corruption.imagenetc_zoom_blur").set_value(2).run()
+    assert not page.exception and not page.error
+    assert "ImageNet-C zoom blur moves pixels" in texts(page)
+    page.multiselect(key="corruptions").set_value(["occlusion"]).run()
+    assert page.pills(key="corruptions.imagenetc_blur").value == []
+    assert "moves pixels" not in texts(page)
+
+
+def test_every_corruption_has_a_slider_and_widgets_for_all_its_parameters(page: AppTest) -> None:
+    page.session_state["corruptions"] = list(CORRUPTIONS.entries())
+    page.run()
+    assert not page.exception and not page.error
     assert {f"corruption.{spec.name}" for spec in CORRUPTIONS} <= {slider.key for slider in page.slider}
+    keys = {widget.key for kind in (page.selectbox, page.number_input) for widget in kind}
+    for spec in CORRUPTIONS:
+        assert {f"corruption.{spec.name}.{one.name}" for one in spec.options if one.name != spec.primary} <= keys
 
 
 def test_the_presets_set_the_counts_and_the_page_shows_them(page: AppTest) -> None:

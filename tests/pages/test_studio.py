@@ -151,6 +151,19 @@ def test_a_database_that_does_not_answer_has_not_heard(
     assert studio._answer(desk, {"id": "2", "strokes": {draft: wire(*strokes)}})["saved"] == {draft: 1}
 
 
+def test_a_database_that_cannot_be_opened_has_not_heard(
+    desk: Desk, served: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the server is there again before its database: what the browser has kept must not count as refused."""
+    draft = opened(desk)["draft"]
+    message = {"id": "1", "strokes": {draft: wire(*strokes_of(masks(desk.picture, 1)))}}
+    with monkeypatch.context() as absent:
+        absent.setenv("XAI_DATABASE_URL", "postgresql://u:p@127.0.0.1:1/d")
+        answer = studio._answer(desk, message)
+    assert "heard" not in answer and answer["refused"] == {} and "cannot be opened" in answer["said"]["words"]
+    assert studio._answer(desk, message)["saved"] == {draft: 1}
+
+
 def test_a_draft_is_submitted_only_with_all_that_was_drawn(desk: Desk, served: dict[str, bytes]) -> None:
     draft = opened(desk)["draft"]
     strokes = strokes_of(masks(desk.picture, 3))

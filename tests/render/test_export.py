@@ -198,7 +198,10 @@ def test_the_manifest_holds_seeds_corruptions_and_target(told: tuple[Outcome, di
     assert manifest["seed"] == 5
     assert manifest["models"]["tiny"]["target"] == 2
     (noise,) = manifest["corruptions"]
-    assert (noise["name"], noise["parameters"]) == ("gaussian_noise", {"sigma": 25.0})
+    assert (noise["name"], noise["parameters"]) == (
+        "gaussian_noise",
+        {"sigma": 25.0, "rounding": "nearest"},
+    )
     assert {(one["seed"], one["target"]) for one in manifest["maps"].values()} == {(5, 2)}
 
 

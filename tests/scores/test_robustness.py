@@ -11,10 +11,10 @@ import torch
 
 from tests import networks, toys
 from xai_core.corruptions import chain
-from xai_core.registry import METHODS, SCORES
+from xai_core.registry import CORRUPTIONS, METHODS, SCORES
 from xai_core.scores.base import Undefined
 from xai_core.scores.ranking import rank_correlation
-from xai_core.scores.robustness import SEVERITIES, relative_changes, shaken
+from xai_core.scores.robustness import WORDS, relative_changes, shaken
 from xai_core.scores.similarity import scaled
 
 from .maps import Maps, noise
@@ -43,13 +43,16 @@ def test_without_other_maps_it_is_undefined_and_says_why(name: str, other: np.nd
         Maps(lambda change: other).score(name, noise())
 
 
-@pytest.mark.parametrize("corruption", SEVERITIES)
-@pytest.mark.parametrize("severity", ["mild", "medium", "strong"])
+S0 = ("gaussian_noise", "occlusion", "resolution")
+
+
+@pytest.mark.parametrize("corruption", S0)
+@pytest.mark.parametrize("severity", WORDS)
 def test_a_clean_picture_is_corrupted_as_asked_and_a_corrupted_one_is_cleaned(corruption: str, severity: str) -> None:
     clean = Maps(lambda change: noise(1))
     clean.score("robustness", noise(), corruption=corruption, severity=severity)
     (step,) = clean.asked[0].corruptions or ()
-    assert (step.name, step.value) == (corruption, SEVERITIES[corruption][severity])
+    assert (step.name, step.value) == (corruption, CORRUPTIONS[corruption].severities[WORDS.index(severity)])
     corrupted = Maps(lambda change: noise(1), chain.chain([chain.parse("gaussian_noise=40")]))
     corrupted.score("robustness", noise(), corruption=corruption, severity=severity)
     assert corrupted.asked[0].corruptions == ()
@@ -140,7 +143,15 @@ def test_a_method_without_chance_is_not_run_again_and_again(name: str, asked: in
 
 
 def test_every_severity_is_one_that_the_corruption_allows() -> None:
-    for corruption in SEVERITIES:
-        for severity in SEVERITIES[corruption]:
+    for corruption in S0:
+        for severity in WORDS:
             parameters = SCORES["robustness"].make({"corruption": corruption, "severity": severity})
             assert len(parameters.dependencies()["corruptions"]) == 1
+
+
+@pytest.mark.parametrize("name", ["robustness", "stability", "false_positive_rate"])
+@pytest.mark.parametrize("corruption", [spec.name for spec in CORRUPTIONS if spec.moves_pixels])
+def test_where_pixels_have_moved_a_comparison_pixel_by_pixel_is_undefined(name: str, corruption: str) -> None:
+    steps = chain.chain([chain.parse("gaussian_noise=10"), chain.step(corruption)])
+    with pytest.raises(Undefined, match=f"{CORRUPTIONS[corruption].title} moves pixels"):
+        Maps(lambda change: noise(), steps).score(name, noise())

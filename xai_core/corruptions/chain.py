@@ -46,8 +46,26 @@ class Step:
 
     @property
     def text(self) -> str:
-        """As on the command line: `parse` reads it."""
-        return f"{self.name}={getattr(self.corruption, CORRUPTIONS[self.name].primary)!r}"
+        """As on the command line, with what is not a default behind the value: `parse` reads it."""
+        return f"{self.name}={getattr(self.corruption, CORRUPTIONS[self.name].primary)!r}{self._settings}"
+
+    @property
+    def label(self) -> str:
+        """The same with a rounded value, as tables have it."""
+        return f"{self.name}={self.value:g}{self._settings}"
+
+    @property
+    def _settings(self) -> str:
+        primary = CORRUPTIONS[self.name].primary
+        fields = type(self.corruption).model_fields
+        values = self.corruption.model_dump()
+        others = [name for name in fields if name != primary and values[name] != fields[name].default]
+        return "".join(f",{name}={values[name]}" for name in others)
+
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether what is in the picture is elsewhere afterwards."""
+        return CORRUPTIONS[self.name].moves_pixels and not self.is_neutral
 
     @property
     def is_neutral(self) -> bool:
@@ -84,17 +102,31 @@ def chain(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def parse(text: str) -> Step:
-    """A step from "NAME=VALUE", as on the command line."""
-    name, separator, value = text.partition("=")
+    """A step from "NAME=VALUE[,PARAMETER=VALUE]...", as on the command line."""
+    first, *others = text.split(",")
+    name, separator, value = first.partition("=")
+    if name.strip() == "region":
+        raise XaiError("A covered region cannot be read back from its name: give the step that covers it.")
     spec = CORRUPTIONS[name.strip()]
     if not separator or not value.strip():
         raise XaiError(f"The corruption {name!r} needs a value: write {spec.name}={spec.primary.upper()}.")
-    return step(spec.name, value.strip())
+    parameters = {}
+    for other in others:
+        option, separator, chosen = (part.strip() for part in other.partition("="))
+        if not (option and separator and chosen):
+            raise XaiError(f"{other!r} after {first} is no setting: write {first},PARAMETER=VALUE.")
+        parameters[option] = chosen
+    return step(spec.name, value.strip(), **parameters)
 
 
 def label(steps: Sequence[Step]) -> str:
     """What a table calls the chain: "gaussian_noise=25+occlusion=0.1", or "clean"."""
-    return "+".join(f"{one.name}={one.value:g}" for one in steps) or "clean"
+    return "+".join(one.label for one in steps) or "clean"
+
+
+def moving(steps: Sequence[Step]) -> str:
+    """The titles of the steps that move pixels, in words; empty where maps can be compared pixel by pixel."""
+    return " and ".join(dict.fromkeys(CORRUPTIONS[one.name].title for one in steps if one.moves_pixels))
 
 
 def apply(pixels: Pixels, steps: Sequence[Step], seed: int) -> Corrupted:

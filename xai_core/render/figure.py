@@ -9,10 +9,10 @@ import numpy as np
 
 from ..classifiers.cards import Card
 from ..engine.comparison import Outcome
-from ..registry import SCORES
+from ..registry import ARROWS, SCORES
 from ..types import SaliencyMap
 from .colours import DIVERGING, SEQUENTIAL, Mode, overlay, shades, table_for
-from .numbers import ARROWS, number
+from .numbers import number
 
 CELL = 2.3
 """Width of a cell in inches."""

@@ -11,12 +11,12 @@ from ..classifiers.cards import Card
 from ..engine.comparison import Variant
 from ..engine.following import Standing
 from ..engine.jobs import Job
-from ..registry import METHODS, SCORES, Value
+from ..registry import ARROWS, METHODS, SCORES, Value
 from ..scores.ranking import rank_correlation
 from ..types import Floats, Prediction, SaliencyMap, array_digest
 from .colours import DIVERGING, SEQUENTIAL, Mode, Scale, lookup_table, shades
 from .encoding import indices_uri, photo_uri, table_text
-from .numbers import ARROWS, duration, number
+from .numbers import duration, number
 
 TOP_CLASSES = 5
 

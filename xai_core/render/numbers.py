@@ -1,16 +1,14 @@
-"""Numbers as people read them: three significant digits, a real minus sign, and which way is better."""
+"""Numbers as people read them: few significant digits, a real minus sign, and which way is better."""
 
 from __future__ import annotations
 
 import math
 
-from ..registry import Value
-
-ARROWS = {"higher": "↑", "lower": "↓"}
+from ..registry import ARROWS, Value
 
 
-def number(value: float) -> str:
-    """Three significant digits, whole numbers below a million in full; a dash for what is undefined."""
+def number(value: float, digits: int = 3) -> str:
+    """Significant digits, whole numbers below a million in full; a dash for what is undefined."""
     if math.isnan(value):
         return "–"
     if value == 0:
@@ -18,11 +16,11 @@ def number(value: float) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     size = abs(value)
-    rounded = float(f"{size:.2e}")
+    rounded = float(f"{size:.{digits - 1}e}")
     if rounded < 1e-3 or size >= 1e6:
-        text = f"{size:.2e}".replace("-", "−")
+        text = f"{size:.{digits - 1}e}".replace("-", "−")
     else:
-        text = f"{size:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+        text = f"{size:.{max(0, digits - 1 - math.floor(math.log10(rounded)))}f}"
     return f"−{text}" if value < 0 else text
 
 

@@ -14,7 +14,7 @@ from ..registry import SCORES, Value, parameter
 from ..types import Another, Bools, Floats, Measured, Run
 from .base import ScoreMethod, Undefined, other_maps
 from .ranking import top_fraction
-from .robustness import Corrupting, distinct_runs
+from .robustness import Corrupting, distinct_runs, still
 from .similarity import scaled
 
 Map = npt.NDArray[np.floating]
@@ -111,7 +111,7 @@ class FalsePositiveRate(Corrupting):
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         corrupted = saliency
-        if not run.corruptions:
+        if not still(run.corruptions):
             (corrupted,) = other_maps(run, [Another(corruptions=self.steps)])
         runs = distinct_runs(run, [], range(self.runs), clean=True)
         found = highlighted(corrupted, self.rule, self.fraction, run.seed)

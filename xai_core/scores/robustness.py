@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..corruptions.chain import Step, chain, step
-from ..registry import SCORES, Value, parameter
+from ..corruptions.chain import Step, chain, moving, step
+from ..registry import CORRUPTIONS, SCORES, Value, parameter
 from ..seeds import derive, generator
 from ..types import Another, Bools, Floats, Measured, Pixels, Run
-from .base import ScoreMethod, other_maps
+from .base import ScoreMethod, Undefined, other_maps
 from .ranking import rank_correlation
 from .similarity import pixel_variance, scaled, squared_error, structural_similarity, top_overlap
 
-SEVERITIES: Mapping[str, Mapping[str, float]] = {
-    "gaussian_noise": {"mild": 10, "medium": 25, "strong": 50},
-    "occlusion": {"mild": 0.1, "medium": 0.3, "strong": 0.5},
-    "resolution": {"mild": 5, "medium": 10, "strong": 20},
-}
-"""What S0 set: sigma of 255, part of the area, and side of a block in pixels."""
+WORDS = ("mild", "medium", "strong")
+"""What S0's three severities are called."""
+
+
+def still(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps, as long as they leave everything in its place; else maps cannot be compared pixel by pixel."""
+    if titles := moving(steps):
+        raise Undefined(f"{titles} moves pixels, so that maps before and after cannot be compared pixel by pixel")
+    return tuple(steps)
 
 
 class Corrupting(ScoreMethod):
     """A score of maps of a clean and of a corrupted picture. Where the picture is corrupted already, it stays so.
 
-    Maps are compared pixel by pixel, which tells nothing of a corruption that moves pixels.
+    Maps are compared pixel by pixel: it is undefined where a corruption moves pixels.
     """
 
     corruption: Literal["gaussian_noise", "occlusion", "resolution"] = parameter(
@@ -40,7 +43,7 @@ class Corrupting(ScoreMethod):
     @property
     def steps(self) -> tuple[Step, ...]:
         """The corruption for a clean picture."""
-        return chain([step(self.corruption, SEVERITIES[self.corruption][self.severity])])
+        return chain([step(self.corruption, CORRUPTIONS[self.corruption].severities[WORDS.index(self.severity)])])
 
     def dependencies(self) -> dict[str, Any]:
         return {"corruptions": [one.describe() for one in self.steps]}
@@ -81,7 +84,7 @@ class Robustness(Corrupting):
         return 1
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
-        (other,) = other_maps(run, [Another(corruptions=() if run.corruptions else self.steps)])
+        (other,) = other_maps(run, [Another(corruptions=() if still(run.corruptions) else self.steps)])
         ssim = structural_similarity(saliency, other)
         return Measured(
             {
@@ -125,7 +128,7 @@ class Stability(Corrupting):
         return self.pictures
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
-        steps = run.corruptions or self.steps
+        steps = still(run.corruptions) or self.steps
         seeds = [derive(run.seed, "stability", number) for number in range(self.pictures)]
         maps = list(other_maps(run, (Another(corruptions=steps, noise=seed) for seed in seeds)))
         return Measured({"variance": pixel_variance(maps)})

@@ -144,7 +144,7 @@ def _connected(url: sa.URL) -> _Database:
             database = _Database(sa.create_engine(url, pool_size=CONNECTIONS, max_overflow=CONNECTIONS, **options))
         migrate(database.engine)
     except (*FAULTS, sa.exc.DatabaseError, OSError) as error:
-        raise XaiError(
+        raise Unanswered(
             f"The database {url.render_as_string(hide_password=True)} cannot be opened ({_reason(error)}); check "
             f"{'XAI_DATABASE_URL' if settings.current().database_url else 'XAI_DATA'} and that it can be reached."
         ) from error

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..registry import Better
 from ..seeds import generator
 from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
 from .naming import (
-    Better,
     better,
     corruption_title,
     heading,
@@ -183,8 +183,9 @@ def _compared(table: pd.DataFrame, head: str, end: str, way: Better) -> list[Exh
             f"{head}: pairs of methods",
             pairs,
             "Difference is first less second, with its 95 % interval. The p-values are two-sided, of Wilcoxon's "
-            "signed-rank test and of the sign-flip test of the mean, each corrected by Holm for all pairs of this "
-            "table. Rank-biserial correlation and Cohen's dz are positive where the first is better.",
+            "signed-rank test and of the sign-flip test of the mean, both corrected by Holm for all pairs of this "
+            "table; the verdict is that of Wilcoxon's at 5 %, where no difference means none that this study can "
+            "show. Rank-biserial correlation and Cohen's dz are positive where the first is better.",
             spreads={"Difference": Spread("Difference low", "Difference high", "Pictures", "Dropped")},
         )
     )
@@ -213,21 +214,20 @@ def _pairs(table: pd.DataFrame, found: Ranking, way: Better) -> pd.DataFrame:
                 "Dropped": pair.dropped,
                 "Rank-biserial": pair.rank_biserial,
                 "Cohen's dz": pair.dz,
-                "p Wilcoxon": pair.wilcoxon,
             }
         )
     frame = pd.DataFrame(lines)
-    frame["p Wilcoxon, Holm"] = holm([wilcoxon for wilcoxon, _ in both])
-    frame["p sign flips, Holm"] = holm([flips for _, flips in both])
-    frame["Verdict"] = [_verdict(line) for line in frame.to_dict("records")]
+    frame["p Wilcoxon"] = holm([wilcoxon for wilcoxon, _ in both])
+    frame["p flips"] = holm([flips for _, flips in both])
+    frame.insert(2, "Verdict", [_verdict(line) for line in frame.to_dict("records")])
     return frame
 
 
 def _verdict(line: dict[Hashable, Any]) -> str:
     """Who is better, if that is more than chance."""
-    if not line["p Wilcoxon, Holm"] < ALPHA:
-        return APART
-    return f"{line['First'] if line['Rank-biserial'] > 0 else line['Second']} is better"
+    if not line["p Wilcoxon"] < ALPHA:
+        return "no difference"
+    return "first is better" if line["Rank-biserial"] > 0 else "second is better"
 
 
 def _in_words(table: pd.DataFrame, found: Ranking, pairs: pd.DataFrame, head: str) -> list[str]:
@@ -242,12 +242,11 @@ def _in_words(table: pd.DataFrame, found: Ranking, pairs: pd.DataFrame, head: st
         said.append(f"Friedman's test: the methods {verdict} (p {_p(found.p)}).")
     groups = [listed(titles[place] for place in group) for group in found.cliques]
     if groups:
-        said.append(
-            f"By Nemenyi's critical difference of {found.critical_difference:.2f}, {'; '.join(groups)} {APART}."
-        )
+        within = f"Within Nemenyi's critical difference of {found.critical_difference:.2f} ranks"
+        said.append(f"{within} these {APART}: {'; '.join(groups)}.")
     elif len(titles) > 1:
         said.append(f"By Nemenyi's critical difference of {found.critical_difference:.2f} every two methods differ.")
-    sure = int((pairs["Verdict"] != APART).sum())
+    sure = int((pairs["p Wilcoxon"] < ALPHA).sum())
     said.append(f"Of {len(pairs)} pairs {sure} differ by Wilcoxon's test at 5 % after Holm's correction.")
     least = len(pairs) * 2.0 ** (1 - found.n)
     if least >= ALPHA and not sure:

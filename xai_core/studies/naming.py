@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal
 
 from ..explainers.baselines import BASELINES
-from ..registry import CORRUPTIONS, METHODS, MODELS, SCORES, Value
+from ..registry import ARROWS, CORRUPTIONS, METHODS, MODELS, SCORES, Better, Value
 
-Better = Literal["higher", "lower"]
-
-ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓"}
 OTHERS = {
     "prediction.probability": "Probability of the class",
     "prediction.top": "Most probable class",

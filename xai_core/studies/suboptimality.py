@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..corruptions.chain import step
-from ..registry import STUDIES, parameter
-from ..scores.robustness import SEVERITIES
+from ..registry import CORRUPTIONS, STUDIES, parameter
 from .base import Study, Subject, Unit, predicted
 from .plan import Plan
+
+CORRUPTED = ("gaussian_noise", "occlusion", "resolution")
+"""S0's corruptions; each has S0's three severities."""
 
 
 @STUDIES.register(
@@ -36,8 +38,8 @@ class Suboptimality(Study):
             clean = plan.explain(subject, variant)
             yield plan.evaluation(subject, clean, variant, "highlighted_area")
             yield plan.evaluation(subject, clean, variant, "repeatability", runs=min(self.runs, 5))
-        for name, severities in SEVERITIES.items():
-            for value in severities.values():
+        for name in CORRUPTED:
+            for value in CORRUPTIONS[name].severities:
                 steps = (step(name, value),)
                 for variant in plan.shown:
                     request = plan.explain(subject, variant, steps)
