@@ -128,6 +128,7 @@ class SamplingStudy(Study):
     )
     epochs: int = parameter(3, "Epochs of fine-tuning.", unit="epochs", ge=1, le=100, step=1)
     layers: Literal["last", "all"] = parameter("last", "What is tuned: the logits and the last block, or all.")
+    rate: float = parameter(0.001, "Learning rate of fine-tuning.", ge=0, le=1)
 
     @field_validator("drops")
     @classmethod
@@ -217,7 +218,7 @@ class SamplingStudy(Study):
         seed = plan.seed + self.method_seed
         for augmentation in AUGMENTATIONS:
             values: dict[str, Any] = {"pictures": len(inputs), "explained": len(shown), "samples": self.samples}
-            values |= {"epochs": self.epochs, "layers": self.layers, "noise_level": self.noise_level}
+            values |= {name: getattr(self, name) for name in ("epochs", "layers", "rate", "noise_level")}
             parameters = TRIALS["fine_tuning"].make({**values, "augmentation": augmentation})
             trial = Trial("fine_tuning", parameters, seed, inputs[0][1], data)
             yield Unit(Place(model=card.name, variant=augmentation, seed=seed), trial)

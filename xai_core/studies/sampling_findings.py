@@ -26,6 +26,10 @@ BEST = (0.6, 0.8)
 """Where S4 finds most mutual information."""
 DRAWS = 1999
 SURE = 0.95
+PEAK_RULE = (
+    f"A claim about where something is highest holds here where at least {SURE:.0%} of {DRAWS} draws of the pictures, "
+    f"with replacement, agree, does not hold where at most {1 - SURE:.0%} do, and cannot be told else."
+)
 WARNING = (
     "Mutual information measures how much a map resembles the picture, not whether it is right: it is highest for the "
     "picture itself, of which no network knows."
@@ -43,7 +47,7 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     maps = maps_of(rows)
     found = []
     if len(maps):
-        found.append(Section("S4's claims here", [Words([*_claims(maps), RULE, WARNING])]))
+        found.append(Section("S4's claims here", [Words([*_claims(maps), RULE, PEAK_RULE, WARNING])]))
         found.append(
             Section(
                 "What maps tell, by the probability to drop a pixel",
@@ -138,7 +142,8 @@ def ratios(maps: pd.DataFrame) -> Table:
         "mutual-information-ratios",
         "Mutual information beside that of integrated gradients",
         pd.DataFrame(lines),
-        "Ratio: to the mean of integrated gradients over the pictures of the model. Baselines never saw the network.",
+        "Ratio: to the mean of integrated gradients over the pictures of the model, which the intervals take as it is. "
+        "Baselines never saw the network.",
         spreads={
             "Nats": Spread("Nats low", "Nats high", "Pictures", "Undefined"),
             "Ratio": Spread("Ratio low", "Ratio high"),
@@ -219,7 +224,7 @@ def _for_nothing(nats: pd.DataFrame, start: str) -> Iterator[str]:
         gap = difference_interval(nats[times], nats[own])
         found.append(f"multiplying feature suppression with the picture changes it by {_interval(gap)} nats")
     if found:
-        yield f"{start}{listed(found)}, and neither says more about the network."
+        yield f"{start}{listed(found)}; neither takes another look at the network."
 
 
 def _interval(found: Interval) -> str:

@@ -139,7 +139,8 @@ class FineTuning(Labelled):
         network = lab.copy()
         if self.layers == "last":
             network.requires_grad_(False)
-            for path in [path for block in blocks(network, lab.card.layers)[:2] for path in block]:
+            last = blocks(network, lab.card.layers)[: 2 if len(lab.card.layers) > 1 else 1]
+            for path in (path for block in last for path in block):
                 network.get_submodule(path).requires_grad_(True)
         learning = [values for values in network.parameters() if values.requires_grad]
         optimiser = torch.optim.SGD(learning, lr=self.rate, momentum=0.9)
