@@ -127,7 +127,7 @@ class SamplingStudy(Study):
         8, "Pictures explained before and after fine-tuning; 0 for none.", unit="pictures", ge=0, le=50, step=1
     )
     epochs: int = parameter(3, "Epochs of fine-tuning.", unit="epochs", ge=1, le=100, step=1)
-    layers: Literal["last", "all"] = parameter("last", "What is tuned: the logits and the last block, or all.")
+    layers: Literal["last", "all"] = parameter("all", "What is tuned: the logits and the last block, or all.")
     rate: float = parameter(0.001, "Learning rate of fine-tuning.", ge=0, le=1)
 
     @field_validator("drops")

@@ -314,6 +314,7 @@ def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
         accuracy[shown].rename_axis(columns=None),
         "Part of the pictures that are recognised; every other picture was not learnt from.",
     )
+    yield Words(list(_more_than_learning(rows)))
     lines = list(_changes(rows[rows["method"] != ""]))
     spreads = {name: Spread(f"{name} low", f"{name} high") for name in ("Change in nats", "Similarity")}
     spreads["Similarity"] = Spread("Similarity low", "Similarity high", "Pictures", "Undefined")
@@ -339,6 +340,21 @@ def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
             high="Similarity high",
             facet="Model" if frame["Model"].nunique() > 1 else "",
         )
+
+
+def _more_than_learning(rows: pd.DataFrame) -> Iterator[str]:
+    """Whether maps change more when pictures are augmented, over the methods' mean for each picture."""
+    for model in models_of(rows):
+        own = rows[(rows["model"] == model) & (rows["score"] == TUNED[2])]
+        table = own.pivot_table(index="picture", columns="variant", values="value")
+        for augmentation in AUGMENTATIONS[1:]:
+            if {"none", augmentation} <= set(table.columns):
+                gap = difference_interval(table["none"], table[augmentation])
+                verdict = verdict_words(sign_of(gap))
+                yield (
+                    f"{model_title(model)}, {gap.n} pictures: “Learning with {augmentation} changes maps more than "
+                    f"learning without” {verdict}. Without, the similarity is {_interval(gap)} higher."
+                )
 
 
 def _changes(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
