@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from .comparing import effects, models_of, summary
 from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
-from .naming import heading, listed, model_title, slug
+from .naming import heading, listed, map_name, map_title, model_title, slug
 from .pipeline import ONE_BY_ONE, PER, SEPARATOR
 from .statistics.intervals import Interval, difference_interval, mean_interval
-from .verdicts import FEWEST, RULE, Verdict, sign_of, verdict_words
+from .verdicts import FEWEST, RULE, Verdict, of_one_model, sign_of, verdict_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,10 @@ def _heat(grid: pd.DataFrame) -> Chart:
 
 def _all(rows: pd.DataFrame) -> Table:
     scores = [SCORE, "srg.lif", "srg.mif"]
-    return summary(rows, scores, name="srg-all", title="Every combination, RISE and the baselines")
+    table = summary(rows, scores, name="srg-all", title="Every combination, RISE and the baselines")
+    start = map_title(map_name(METHOD, "-"))[:-1]
+    frame = table.frame.assign(Method=[name.removeprefix(start) for name in table.frame["Method"]])
+    return replace(table, frame=of_one_model(frame))
 
 
 def _stages(models: list[tuple[str, pd.DataFrame]]) -> Iterator[Exhibit]:
@@ -244,7 +248,7 @@ def _of_levels(grid: pd.DataFrame, factor: str, first: str, second: str) -> tupl
         return "unknown", f"{listed(missing)} was not tried."
     gap = difference(whole, factor, first, second)
     bounds = f" [{gap.low:.3g}, {gap.high:.3g}]" if gap.n > 1 else ""
-    return sign_of(gap), f"{first} less {second} is {gap.mean:.3g}{bounds} in SRG."
+    return sign_of(gap), f"In SRG, {first} less {second} is {gap.mean:.3g}{bounds}."
 
 
 def _attribution(grid: pd.DataFrame) -> tuple[Verdict, str]:

@@ -14,7 +14,7 @@ from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
 from .naming import is_baseline, listed, map_name, map_title, model_title
 from .sampling import AUGMENTATIONS, DROPPING, KINDS, NATS, NORM, TIMES, TUNED, drop_of, label_of
 from .statistics.intervals import Interval, difference_interval, mean_interval
-from .verdicts import FEWEST, RULE, Verdict, sign_of, verdict_words
+from .verdicts import FEWEST, RULE, Verdict, of_one_model, sign_of, verdict_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +141,7 @@ def ratios(maps: pd.DataFrame) -> Table:
     return Table(
         "mutual-information-ratios",
         "Mutual information beside that of integrated gradients",
-        pd.DataFrame(lines),
+        of_one_model(pd.DataFrame(lines)),
         "Ratio: to the mean of integrated gradients over the pictures of the model, which the intervals take as it is. "
         "Baselines never saw the network.",
         spreads={
@@ -271,7 +271,7 @@ def _embedding(rows: pd.DataFrame) -> Iterator[Exhibit]:
     yield Table(
         "embedding-distances",
         "How far samples are from their picture",
-        pd.DataFrame(lines),
+        of_one_model(pd.DataFrame(lines)),
         "Distance: of the mean of a picture's samples from the picture, 1 less the cosine; for the pictures "
         "themselves that from the other pictures, as a yardstick. At home: the part of samples to which no other "
         "picture is closer. Brackets: 95 % bootstrap intervals over pictures.",
@@ -311,7 +311,7 @@ def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
     yield Table(
         "fine-tuning-accuracy",
         "Accuracy",
-        accuracy[shown].rename_axis(columns=None),
+        of_one_model(accuracy[shown].rename_axis(columns=None)),
         "Part of the pictures that are recognised; every other picture was not learnt from.",
     )
     yield Words(list(_more_than_learning(rows)))
@@ -323,7 +323,7 @@ def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
         yield Table(
             "fine-tuning-maps",
             "Maps after fine-tuning beside those before",
-            frame,
+            of_one_model(frame),
             "Mutual information of picture and map in nats, and Spearman's correlation of the two maps. None learnt "
             "from the pictures as they are: what it changes is learning more by itself.",
             spreads=spreads,
@@ -353,7 +353,7 @@ def _more_than_learning(rows: pd.DataFrame) -> Iterator[str]:
                 verdict = verdict_words(sign_of(gap))
                 yield (
                     f"{model_title(model)}, {gap.n} pictures: “Learning with {augmentation} changes maps more than "
-                    f"learning without” {verdict}. Without, the similarity is {_interval(gap)} higher."
+                    f"learning without” {verdict}. Similarity without less that with it is {_interval(gap)}."
                 )
 
 

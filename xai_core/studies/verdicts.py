@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .statistics.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Verdict = Literal["yes", "no", "unknown"]
 
@@ -31,3 +34,8 @@ def sign_of(found: Interval, limit: float = 0.0) -> Verdict:
     if found.low > limit:
         return "yes"
     return "no" if found.high < limit else "unknown"
+
+
+def of_one_model(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table without its column `Model` where there is but one."""
+    return frame.drop(columns="Model") if frame["Model"].nunique() == 1 else frame
