@@ -61,7 +61,7 @@ def test_a_run_has_a_row_for_every_map_and_no_picture_dropped_is_the_gradient(ra
     maps = maps_of(ran)
     assert set(maps["seed"]) == {1860867}
     nats, norms = (table_of(maps, score).dropna(axis=1, how="all") for score in (NATS, NORM))
-    assert nats.shape == (4, 3 + 3 + 1 + 4) and norms.shape == (4, 3 + 3 + 1)
+    assert nats.shape == (4, 4 + 3 + 1 + 4) and norms.shape == (4, 4 + 3 + 1)
     for table in (nats, norms):
         np.testing.assert_allclose(table["feature_suppression@p=0"], table["gradient"], rtol=1e-4)
     relative = ran[(ran["score"] == "mutual_information.relative") & (ran["method"] == "integrated_gradients")]["value"]
@@ -103,7 +103,9 @@ def test_without_labels_nothing_is_tuned(tmp_path: Path, tiny_card: Path) -> Non
 HEIGHTS = {0.0: 0.1, 0.3: 0.15, 0.5: 0.2, 0.7: 0.3, 0.9: 0.2, 1.0: 0.05}
 
 
-def planted(pictures: int = 10, heights: dict[float, float] = HEIGHTS, others: float = 0.12) -> pd.DataFrame:
+def planted(
+    pictures: int = 10, heights: dict[float, float] = HEIGHTS, others: float = 0.12, times: float = 0.4
+) -> pd.DataFrame:
     random = np.random.default_rng(1)
     lines = []
     for picture in range(pictures):
@@ -113,6 +115,8 @@ def planted(pictures: int = 10, heights: dict[float, float] = HEIGHTS, others: f
         }
         values |= {(name, ""): others for name in ("smoothgrad", "integrated_gradients", "gradient")}
         values["luminance", ""] = 3.0
+        values["smoothgrad", "absolute"] = others + 0.1
+        values["feature_suppression", "p=0.7 times input"] = times
         for (method, variant), value in values.items():
             noisy = value + easy + random.normal(scale=0.01)
             lines.append(row(picture, method, noisy, NATS, variant=variant))
@@ -125,12 +129,14 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
 
 
 def test_planted_claims_hold_or_do_not() -> None:
-    assert verdicts(planted()) == ["yes", "yes"]
-    assert verdicts(planted(others=0.5)) == ["no", "yes"]
-    assert verdicts(planted(heights={**HEIGHTS, 0.3: 0.4})) == ["yes", "no"]
-    assert verdicts(planted(5)) == ["unknown", "unknown"]
-    assert verdicts(planted(heights={0.0: 0.1, 0.5: 0.2, 1.0: 0.1})) == ["unknown", "unknown"]
-    assert verdicts(planted(heights={**HEIGHTS, 0.7: 0.2, 0.5: 0.2})) == ["yes", "unknown"]
+    assert verdicts(planted()) == ["yes"] * 4
+    assert verdicts(planted(others=0.5)) == ["no", "no", "no", "yes"]
+    assert verdicts(planted(times=0.05)) == ["yes", "no", "yes", "yes"]
+    assert verdicts(planted(heights={**HEIGHTS, 0.3: 0.4})) == ["yes", "yes", "yes", "no"]
+    assert verdicts(planted(5)) == ["unknown"] * 4
+    coarse = {0.0: 0.1, 0.5: 0.2, 1.0: 0.1}
+    assert verdicts(planted(heights=coarse)) == ["unknown"] + ["yes"] + ["unknown"] * 2
+    assert verdicts(planted(heights={**HEIGHTS, 0.7: 0.2, 0.5: 0.2}))[-1] == "unknown"
     text = said(sections(planted()))
     assert "holds here. At p = 0.7 it tells, in nats, 0.1" in text and "brightness has 3" in text
 

@@ -31,6 +31,8 @@ NATS = "mutual_information.nats"
 DROPPING = "feature_suppression"
 TIMES = "times input"
 """Ends the variants that are multiplied with the picture."""
+ABSOLUTE = "absolute"
+"""The variant of SmoothGrad that averages absolute values, as feature suppression does."""
 KINDS = {"noise": "smoothgrad", "path": "integrated_gradients", "dropping": DROPPING, "plain": "gradient"}
 """The samples of the embedding, and the methods that take them."""
 AUGMENTATIONS = ("none", "noise", "luminance")
@@ -142,13 +144,15 @@ class SamplingStudy(Study):
         return (
             Variant("integrated_gradients", METHODS["integrated_gradients"].make({"steps": self.samples})),
             Variant("gradient", METHODS["gradient"].make()),
-            Variant(
-                "smoothgrad",
-                METHODS["smoothgrad"].make({"samples": self.samples, "noise_level": self.noise_level}),
-            ),
+            self._noisy("signed"),
+            self._noisy(ABSOLUTE),
             *(self._dropping(drop) for drop in _listed(self.drops)),
             self._dropping(middle, times_input=True),
         )
+
+    def _noisy(self, average: str) -> Variant:
+        values = {"samples": self.samples, "noise_level": self.noise_level, "average": average}
+        return Variant("smoothgrad", METHODS["smoothgrad"].make(values), ABSOLUTE if average == ABSOLUTE else "")
 
     def _dropping(self, drop: float, times_input: bool = False) -> Variant:
         values = {"samples": self.samples, "drop": drop, "times_input": times_input}

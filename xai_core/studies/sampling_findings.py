@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ..seeds import generator
 from .comparing import models_of
 from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
 from .naming import is_baseline, listed, map_name, map_title, model_title
-from .sampling import AUGMENTATIONS, DROPPING, KINDS, NATS, NORM, TIMES, TUNED, drop_of, label_of
+from .sampling import ABSOLUTE, AUGMENTATIONS, DROPPING, KINDS, NATS, NORM, TIMES, TUNED, drop_of, label_of
 from .statistics.intervals import Interval, difference_interval, mean_interval
 from .verdicts import FEWEST, RULE, Verdict, of_one_model, sign_of, verdict_words
 
@@ -95,7 +95,7 @@ def _curve(maps: pd.DataFrame, score: str, name: str, title: str) -> Chart:
         part = maps[(maps["model"] == model) & (maps["score"] == score)]
         drops = sorted(part["drop"].dropna().unique())
         for method in (DROPPING, *OTHERS):
-            own = part[(part["method"] == method) & (part["drop"].notna() if method == DROPPING else True)]
+            own = part[part["drop"].notna() if method == DROPPING else part["map"] == method]
             for drop in drops:
                 at = own[own["drop"] == drop] if method == DROPPING else own
                 if len(at):
@@ -169,20 +169,27 @@ def claims(maps: pd.DataFrame) -> dict[str, tuple[Verdict, str]]:
     """S4's claims about one model, whether each holds, and from what that follows."""
     nats = table_of(maps, NATS)
     low, high = BEST
+    own = map_name(DROPPING, label_of(0.7))
     return {
         "Feature suppression tells more about the picture than SmoothGrad, integrated gradients and the gradient": (
-            _more(nats)
+            _more(nats, own, OTHERS)
+        ),
+        "Multiplied with the picture, as integrated gradients are, it tells more than these": (
+            _more(nats, f"{own} {TIMES}", (IG,))
+        ),
+        "It tells more than SmoothGrad of absolute gradients, which it averages too": (
+            _more(nats, own, (map_name("smoothgrad", ABSOLUTE),))
         ),
         f"Most is told where {low:g} to {high:g} of the pixels are dropped": _peak(maps),
     }
 
 
-def _more(nats: pd.DataFrame) -> tuple[Verdict, str]:
-    own = map_name(DROPPING, label_of(0.7))
-    missing = [map_title(name) for name in (own, *OTHERS) if name not in nats]
+def _more(nats: pd.DataFrame, own: str, others: Sequence[str]) -> tuple[Verdict, str]:
+    """Yes where a map tells more than all others, no where it tells less than one."""
+    missing = [map_title(name) for name in (own, *others) if name not in nats]
     if missing:
         return "unknown", f"{listed(missing)} was not tried."
-    gaps = {name: difference_interval(nats[own], nats[name]) for name in OTHERS}
+    gaps = {name: difference_interval(nats[own], nats[name]) for name in others}
     verdicts = {sign_of(gap) for gap in gaps.values()}
     told = [f"{_interval(gap)} more than {map_title(name)}" for name, gap in gaps.items()]
     why = f"At p = 0.7 it tells, in nats, {listed(told)}."
