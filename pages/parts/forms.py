@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import backend
+from pages.parts import backend, taken
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.corruptions.chain import Step, moving, step
@@ -119,7 +119,8 @@ def _class_words(labels: tuple[str, ...]) -> dict[int, str]:
 
 def corruptions() -> tuple[Step, ...]:
     """A slider for every chosen corruption, in the order in which they were chosen; each starts at no effect."""
-    chosen: list[str] = st.session_state.setdefault("corruptions", list(FIRST_CORRUPTIONS))
+    given = {one.name: one for one in taken.steps()}
+    chosen: list[str] = st.session_state.setdefault("corruptions", list(dict.fromkeys([*FIRST_CORRUPTIONS, *given])))
     sliders = st.container()
     with st.popover("More corruptions, and their order", icon=":material/blur_on:", width="stretch"):
         for family, title in CORRUPTION_FAMILIES.items():
@@ -137,9 +138,9 @@ def corruptions() -> tuple[Step, ...]:
             placeholder="None",
             key="corruptions",
         )
-        others = {name: corruption_settings(CORRUPTIONS[name], "corruption.") for name in names}
+        others = {name: corruption_settings(CORRUPTIONS[name], "corruption.", given.get(name)) for name in names}
     with sliders:
-        steps = tuple(step(name, _slider(CORRUPTIONS[name]), **others[name]) for name in names)
+        steps = tuple(step(name, _slider(CORRUPTIONS[name], given.get(name)), **others[name]) for name in names)
         if titles := moving(steps):
             st.caption(f":material/open_with: {titles} moves pixels: {MOVED}")
     return steps
@@ -168,15 +169,17 @@ def _pick(family: str) -> None:
     st.session_state.corruptions = kept + [name for name in ticked if name not in kept]
 
 
-def corruption_settings(spec: Spec, kind: str) -> dict[str, Any]:
-    """Widgets of what a corruption has beside its main parameter; `kind` begins their keys."""
+def corruption_settings(spec: Spec, kind: str, given: Step | None = None) -> dict[str, Any]:
+    """Widgets of what a corruption has beside its main parameter, starting at a `given` step's; `kind` begins their
+    keys."""
     options = [option for option in spec.options if option.name != spec.primary]
+    start = given.corruption if given is not None else spec.make()
     if options:
         st.markdown(f"**{spec.title}**", help=spec.summary)
-    return {option.name: widget(option, option.default, f"{kind}{spec.name}.{option.name}") for option in options}
+    return {one.name: widget(one, getattr(start, one.name), f"{kind}{spec.name}.{one.name}") for one in options}
 
 
-def _slider(spec: Spec) -> Any:
+def _slider(spec: Spec, given: Step | None = None) -> Any:
     option = next(option for option in spec.options if option.name == spec.primary)
     number = int if option.kind == "int" else float
     assert option.low is not None and option.high is not None and spec.neutral is not None
@@ -185,7 +188,7 @@ def _slider(spec: Spec) -> Any:
         f"{spec.title} ({option.name}{unit})",
         number(option.low),
         number(option.high),
-        number(spec.neutral),
+        number(spec.neutral if given is None else given.value),
         None if option.step is None else number(option.step),
         format="%.2f" if option.step is not None and option.step < 1 else "%.0f",
         help=spec.summary,

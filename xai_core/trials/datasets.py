@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -138,14 +138,22 @@ def load(
 @lru_cache(maxsize=2)
 def _loaded(name: str, folder: str, digest: str, pictures: int, side: int) -> Labelled:
     if name == "digits":
-        return _digits(pictures)
+        return _resized(_digits(pictures), side)
     if name == "mnist":
-        return _mnist(pictures)
+        return _resized(_mnist(pictures), side)
     if name == "food101":
         return _food(pictures, side or KNOWN["food101"].side)
     if name == "folder":
         return _folder(folder, pictures, side or facts("folder", folder).side)
     raise XaiError(f"There is no data set {name!r}; choose from {', '.join((*KNOWN, 'folder'))}.")
+
+
+def _resized(found: Labelled, side: int) -> Labelled:
+    """The pictures with `side` pixels a side; 0 leaves them as they are."""
+    if side in (0, found.side):
+        return found
+    preprocess = Preprocess(resize=side, crop=side)
+    return replace(found, frames=np.stack([picture_frame(frame, preprocess) for frame in found.frames]))
 
 
 def _grey(values: npt.NDArray[np.uint8]) -> Pixels:

@@ -43,8 +43,7 @@ def build(network: str, side: int, classes: int) -> nn.Module:
 def small(side: int, classes: int) -> nn.Module:
     """Three convolutions with batch norm, and a linear layer on the means of their maps.
 
-    Maps are halved after the first convolution, and from 16 pixels on after the second; below that, half as many
-    channels are enough.
+    Maps are halved after the first convolution, and from 16 pixels on after the second.
     """
     from torch import nn
 
@@ -56,7 +55,7 @@ def small(side: int, classes: int) -> nn.Module:
         ]
         return nn.Sequential(OrderedDict([*layers, ("pool", nn.MaxPool2d(2))] if halved else layers))
 
-    width = 32 if side >= 16 else 16
+    width = 16
     return nn.Sequential(
         OrderedDict(
             stage1=stage(3, width, True),

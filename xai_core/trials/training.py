@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,9 +13,10 @@ import numpy.typing as npt
 from ..classifiers.cards import Card
 from ..registry import TRIALS, Value, parameter
 from ..seeds import generator
-from ..types import Bools, Cost, Measured
+from ..types import Bools, Cost, Measured, Pixels, digest_of
 from . import datasets, networks
 from .base import Earlier, Lab, TrialMethod
+from .composites import KINDS, Composites, drawn, folders, pasted
 from .datasets import Facts, Labelled, Labels
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from ..classifiers.evaluator import Classifier
 
+COMPOSITES = ("objects", "scenes", "empty")
 EVALUATED = 256
 """Pictures per pass where nothing is learnt."""
 
@@ -29,13 +33,17 @@ EVALUATED = 256
 class Taught(TrialMethod):
     """Base of what trains networks on labelled pictures: which pictures, which network, how long."""
 
-    dataset: Literal["digits", "mnist", "food101", "folder", "given"] = parameter("digits", "Labelled pictures.")
-    folder: str = parameter("", "A folder with a folder of pictures for each class.")
+    dataset: Literal["digits", "mnist", "food101", "folder", "given", "objects", "scenes", "empty"] = parameter(
+        "digits", "Labelled pictures; the last three are composites with the one or the other label, or scenes alone."
+    )
+    folder: str = parameter("", "A folder with a folder of pictures for each class, or with objects and scenes.")
     pictures: int = parameter(0, "Pictures at most; 0 for all.", ge=0, le=1_000_000)
     side: int = parameter(0, "Pixels a side; 0 for what the data set has.", ge=0, le=512)
     network: Literal["auto", "small", "resnet18"] = parameter("auto", "The network; auto goes by the pictures' size.")
     epochs: int = parameter(0, "How often every picture is learnt from; 0 for what fits the data set.", ge=0, le=1000)
     count: int = parameter(0, "Pictures of a data set that comes along.", ge=0)
+    kinds: int = parameter(KINDS, "Kinds of objects, and of scenes, in composites.", ge=2, le=KINDS)
+    copies: int = parameter(20, "Composites of each object in each scene.", ge=5, le=1000)
 
     @property
     def taught(self) -> dict[str, Any]:
@@ -44,6 +52,11 @@ class Taught(TrialMethod):
 
     @property
     def facts(self) -> Facts:
+        if self.dataset in COMPOSITES:
+            kinds = [self.kinds, self.kinds] if not self.folder else [len(one) for one in folders(self.folder)]
+            total = kinds[0] * kinds[1] * self.copies
+            tested = kinds[0] * kinds[1] * max(1, round(datasets.TESTED * self.copies))
+            return Facts(total - tested, tested, self.side or 32, 12)
         return datasets.facts(self.dataset, self.folder, self.pictures, self.side, self.count)
 
     @property
@@ -51,7 +64,23 @@ class Taught(TrialMethod):
         return self.epochs or self.facts.epochs
 
     def dependencies(self) -> dict[str, Any]:
-        return {"folder": datasets.folder_digest(self.folder)} if self.dataset == "folder" else {}
+        return {"folder": self.folder_digest} if self.folder else {}
+
+    @property
+    def folder_digest(self) -> str:
+        """SHA-256 of all that the trial depends on in the user's folder; nothing where there is none."""
+        if not self.folder:
+            return ""
+        parts = ("objects", "scenes") if self.dataset in COMPOSITES else ("",)
+        return digest_of(*(datasets.folder_digest(str(Path(self.folder) / part)) for part in parts))
+
+    @property
+    def composites(self) -> Composites:
+        """Objects in scenes, the user's where there is a folder."""
+        side = self.facts.side
+        if self.folder:
+            return pasted(self.folder, self.folder_digest, self.copies, side)
+        return drawn(self.kinds, self.copies, side)
 
     @property
     def training_cost(self) -> Cost:
@@ -62,7 +91,10 @@ class Taught(TrialMethod):
 
     def course(self, lab: Lab) -> Course:
         """The pictures on the lab's device."""
-        found = datasets.load(self.dataset, self.folder, self.pictures, self.side, lab.data)
+        if self.dataset in COMPOSITES:
+            found = self.composites.labelled(self.dataset)
+        else:
+            found = datasets.load(self.dataset, self.folder, self.pictures, self.side, lab.data)
         return Course(lab, found, networks.resolved(self.network, found.side), self.rounds, self.facts.flips)
 
 
@@ -99,10 +131,24 @@ class Course:
         import torch
 
         chosen = torch.as_tensor(places, device=self.lab.device)
-        x = (self._frames[chosen].float() / 255 - self._mean) / self._std
+        x = self._normalised(self._frames[chosen])
         if removed is not None:
             x = x.masked_fill(torch.as_tensor(removed[places], device=self.lab.device)[:, None], 0.0)
         return x
+
+    def _normalised(self, frames: torch.Tensor) -> torch.Tensor:
+        return (frames.float() / 255 - self._mean) / self._std
+
+    def normalised(self, frames: Pixels) -> torch.Tensor:
+        """Other pictures, uint8 (n, H, W, 3), as the network sees them, float32 (n, 3, H, W)."""
+        import torch
+
+        return self._normalised(torch.as_tensor(np.array(frames), device=self.lab.device).movedim(-1, 1))
+
+    def pixels(self, x: torch.Tensor) -> Pixels:
+        """What the network sees, (n, 3, H, W), as pictures uint8 (n, H, W, 3)."""
+        values = ((x * self._std + self._mean) * 255).round().clamp(0, 255)
+        return values.movedim(1, -1).cpu().numpy().astype(np.uint8)
 
     def trained(self, removed: Bools | None = None, labels: Labels | None = None) -> nn.Module:
         """A network that has learnt the pictures for training from scratch; `labels` (N,) take the place of theirs.
@@ -160,9 +206,13 @@ class Course:
         tested = self.data.tested
         return {"accuracy": float(right[tested].mean()), "trained_accuracy": float(right[~tested].mean())}
 
-    def restored(self, details: Any) -> Classifier:
-        """The network of a result of `Training`, made explainable."""
-        return self.lab.classifier(networks.with_weights(self.build(), details), self.card)
+    def network_of(self, details: Mapping[str, npt.NDArray[Any]]) -> nn.Module:
+        """The network of a result of `Training`, on the CPU."""
+        return networks.with_weights(self.build(), details)
+
+    def restored(self, details: Mapping[str, npt.NDArray[Any]]) -> Classifier:
+        """The same, made explainable."""
+        return self.lab.classifier(self.network_of(details), self.card)
 
 
 ACCURACIES = {
