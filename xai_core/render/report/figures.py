@@ -52,7 +52,7 @@ def svg(chart: Chart, name: str = "") -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
-    text = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--font)", text)
+    text = re.sub(r"font-family: 'DejaVu Sans'[^;\"]*", "font-family: var(--font)", text)
     found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert found is not None
     part = min(100.0, float(found[1]) / (WIDTH * 72) * 100)
@@ -220,7 +220,7 @@ def _heat(axes: Any, chart: Chart, frame: pd.DataFrame, ink: Ink, named: bool) -
     turned = {"rotation": 35, "ha": "right"} if crowded else {}
     axes.set_xticks(np.arange(len(columns)) + 0.5, [_plain(one) for one in columns], **turned)
     axes.set_yticks(np.arange(values.shape[0]) + 0.5, [_plain(one) for one in layout.groups(chart)] if named else [])
-    axes.set_ylim(values.shape[0], 0)
+    axes.set_ylim(max(values.shape[0], 1), 0)
 
 
 def _legend(figure: Any, chart: Chart, ink: Ink) -> None:
