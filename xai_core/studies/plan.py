@@ -156,9 +156,9 @@ class Plan:
 
 
 def _passes(units: Sequence[Unit]) -> int:
-    """Passes of units; a map that several of them need is counted once."""
-    needed = {need.digest: need.cost.total for unit in units for need in unit.request.needs}
-    return sum(unit.request.cost.total + unit.further.total for unit in units) + sum(needed.values())
+    """Passes of units; a result that several of them need is counted once."""
+    asked = {one.digest: one.cost.total for unit in units for one in (*unit.request.needs, unit.request)}
+    return sum(asked.values()) + sum(unit.further.total for unit in units)
 
 
 def plan_of(choice: Choice) -> Plan:

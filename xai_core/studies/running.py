@@ -288,12 +288,12 @@ class _Runner:
         self._fresh_passes += self._count(unit)
 
     def _count(self, unit: Unit) -> int:
-        """Counts a unit as done; returns its passes. A map that several units need counts once."""
-        passes = unit.request.cost.total + unit.further.total
-        for need in unit.request.needs:
-            if need.digest not in self._needed:
-                self._needed.add(need.digest)
-                passes += need.cost.total
+        """Counts a unit as done; returns its passes. A result that several units need counts once."""
+        passes = unit.further.total
+        for one in (*unit.request.needs, unit.request):
+            if one.digest not in self._needed:
+                self._needed.add(one.digest)
+                passes += one.cost.total
         self._done += 1
         self._passes_done += passes
         return passes
