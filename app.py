@@ -14,6 +14,7 @@ page = st.navigation(
         st.Page("pages/robustness.py", title="Robustness", icon=":material/blur_on:"),
         st.Page("pages/layers.py", title="Layers", icon=":material/layers:"),
         st.Page("pages/lab.py", title="Perturbation lab", icon=":material/science:"),
+        st.Page("pages/benchmark.py", title="Benchmark", icon=":material/leaderboard:"),
         st.Page("pages/annotate.py", title="Annotate", icon=":material/draw:"),
         st.Page("pages/projects.py", title="Projects", icon=":material/groups:"),
         st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),

@@ -96,7 +96,7 @@ def _methods() -> tuple[list[Variant], dict[str, Parameters], int]:
     names = st.multiselect(
         "Methods",
         _ordered_methods(),
-        default=list(dict.fromkeys([*DEFAULT_METHODS, *taken.methods()])),
+        default=list(dict.fromkeys([*(() if taken.alone() else DEFAULT_METHODS), *taken.methods()])),
         format_func=lambda name: METHODS[name].title,
         placeholder="Choose methods",
         key="methods",
@@ -192,7 +192,7 @@ def _target(cards: list[Card]) -> tuple[int | None, int | None, int]:
         "logits.",
         key="against",
     )
-    return target, against, int(st.session_state.get("seed", 0))
+    return target, against, int(st.session_state.get("seed", taken.seed()))
 
 
 def _look() -> Look:
@@ -213,7 +213,7 @@ def _look() -> Look:
         )
         opacity = st.slider("Opacity of the maps", 0.0, 1.0, 0.75, 0.05, key="opacity")
         grey = st.toggle("Grey photo under the maps", value=True, key="grey")
-        st.number_input("Seed", 0, 2**31, 0, key="seed", help="Everything random follows from it.")
+        st.number_input("Seed", 0, 2**31, taken.seed(), key="seed", help="Everything random follows from it.")
     return Look(str(sequential), str(diverging), mode, float(opacity), bool(grey))
 
 

@@ -105,14 +105,14 @@ def _wish(chosen: Picture, card: Card) -> Wish:
     method = st.selectbox(
         "Method",
         METHODS.entries(),
-        index=list(METHODS.entries()).index((taken.methods("inspect") or ("gradcam",))[0]),
+        index=list(METHODS.entries()).index(next(iter(taken.methods()), "gradcam")),
         format_func=lambda name: METHODS[name].title,
         key="inspect.method",
     )
     spec = METHODS[str(method)]
     preset = forms.effort("inspect.preset")
     parameters = _parameters(spec, preset, card)
-    corruptions = taken.steps("inspect")
+    corruptions = taken.steps()
     if corruptions and not st.toggle(f"Corrupted by {label(corruptions)}", value=True, key="inspect.corrupted"):
         corruptions = ()
     target = forms.class_choice(
@@ -122,7 +122,9 @@ def _wish(chosen: Picture, card: Card) -> Wish:
     if spec.contrasts:
         help_ = "Why the one class and not the other: the difference of the two logits is explained."
         against = forms.class_choice("and not", card.labels, "No class in particular", help_, key="inspect.against")
-    seed = int(st.number_input("Seed", 0, 2**31, 0, key="inspect.seed", help="Everything random follows from it."))
+    seed = int(
+        st.number_input("Seed", 0, 2**31, taken.seed(), key="inspect.seed", help="Everything random follows from it.")
+    )
     mask = masks.choose(chosen).mask
     return Wish(chosen, card, parameters, spec, preset, target, against, seed, mask, corruptions)
 
@@ -133,8 +135,9 @@ def _parameters(spec: Spec, preset: str, card: Card) -> Parameters:
         return spec.make()
     with st.expander("Parameters", icon=":material/tune:", expanded="layer" in spec.parameters.model_fields):
         if "layer" not in spec.parameters.model_fields:
-            return forms.parameters(spec, preset, frozenset({"implementation"}), kind="inspect.")
-        first = str(spec.make({}, preset).model_dump()["layer"])
+            skip = frozenset({"implementation"})
+            return forms.parameters(spec, preset, skip, kind="inspect.", given=taken.values(spec.name))
+        first = str(spec.make(taken.values(spec.name), preset).model_dump()["layer"])
         layer = st.selectbox(
             "Layer",
             list(dict.fromkeys([first, *card.layers])),
@@ -142,7 +145,8 @@ def _parameters(spec: Spec, preset: str, card: Card) -> Parameters:
             help=next(option.help for option in spec.options if option.name == "layer"),
             key=f"inspect.{spec.name}.layer.{card.name}",
         )
-        others = forms.parameters(spec, preset, frozenset({"implementation", "layer"}), kind="inspect.")
+        skip = frozenset({"implementation", "layer"})
+        others = forms.parameters(spec, preset, skip, kind="inspect.", given=taken.values(spec.name))
         return spec.make({**others.model_dump(), "layer": layer or first}, preset)
 
 

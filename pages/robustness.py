@@ -468,10 +468,10 @@ def _after(wish: Wish, found: Drifting, standing: Standing, sheet: drawn.Sheet, 
         help="A covered region has no slider on that page." if regional else None,
         key="robustness.compare",
     ):
-        taken.hand_over("compare", card.name, variant.method, values, chosen)
+        taken.open_with(taken.COMPARE, taken.Taken(card.name, {variant.method: values}, chosen))
     if columns[3].button("Inspect", icon=":material/frame_inspect:", width="stretch", key="robustness.inspect"):
         st.session_state["inspect.model"] = card.name
-        taken.hand_over("inspect", card.name, variant.method, values, chosen)
+        taken.open_with(taken.INSPECT, taken.Taken(card.name, {variant.method: values}, chosen))
     stem = comparison.picture.name.rpartition(".")[0] or comparison.picture.name
     title = comparison.picture.title or comparison.picture.name
     headline = f"{title}  ·  {wish.corrupting.title} ({wish.corrupting.unit})  ·  seed {comparison.seed}"

@@ -22,7 +22,12 @@ def add_study(commands: Any) -> None:
     """Adds the command `study` to the subparsers."""
     study = commands.add_parser("study", help="an experiment over many pictures, which can be stopped and resumed")
     study.add_argument("name", metavar="NAME", help="a study by name; see list studies")
-    study.add_argument("--pictures", metavar="DIR", default="", help="a folder, flat, in class folders or labels.csv")
+    study.add_argument(
+        "--pictures",
+        metavar="DIR",
+        default="",
+        help="a folder, flat, in class folders or with labels.csv; or gallery:photos, gallery:imagenet50",
+    )
     study.add_argument("--model", metavar="A[,B]", default="", help="models, by name; default: the study's")
     study.add_argument("--method", metavar="A[,B]", default="", help="methods, by name; NAME@STUDY a study's settings")
     study.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
@@ -41,6 +46,7 @@ def add_study(commands: Any) -> None:
 
 def _study(options: argparse.Namespace) -> None:
     from .render.report import write_report
+    from .studies.pictures import located
     from .studies.plan import Choice, plan_of
     from .studies.running import Standing, run
 
@@ -56,7 +62,7 @@ def _study(options: argparse.Namespace) -> None:
         Choice.model_validate(
             {
                 "study": name,
-                "pictures": str(Path(options.pictures).expanduser().resolve()) if options.pictures else "",
+                "pictures": located(options.pictures),
                 "models": tuple(names_in(options.model)),
                 "methods": tuple(names_in(options.method)),
                 "limit": options.limit,

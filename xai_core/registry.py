@@ -26,6 +26,8 @@ class Parameters(BaseModel):
 
     cost_is_exact: ClassVar[bool] = True
     """False where the picture or the network decides how many passes there are; then the run corrects `cost`."""
+    after_passes: ClassVar[frozenset[str]] = frozenset()
+    """Fields that only say what is made of the passes: maps that differ in nothing else can share them."""
 
     def cost(self) -> Cost:
         """Passes through the network that these parameters ask for."""

@@ -405,6 +405,9 @@ class Run(Protocol):
     def activations(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         """Inputs (batch, C, h, w) of a layer for `count` network inputs; stops there, but counts as forward passes."""
 
+    def features(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        """What the layer of the logits gets (batch, D) for `count` network inputs; counts as forward passes."""
+
     def gradients_from(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         """Gradients (batch, C, h, w) of the target's logit with respect to `count` given inputs of a layer."""
 

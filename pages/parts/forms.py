@@ -25,14 +25,15 @@ def parameters(
     skip: frozenset[str] = frozenset(),
     kind: str = "",
     given: Mapping[str, Any] = MappingProxyType({}),
+    published: bool = True,
 ) -> Parameters:
     """Widgets for every parameter of a Spec, starting at the preset and at what is `given`; changing the preset starts
     them anew.
 
-    Where a Spec has studies, they can be started from instead. `kind` begins the widgets' keys where names of two
-    kinds may be the same.
+    Where a Spec has studies, they can be started from instead, unless `published` is off. `kind` begins the widgets'
+    keys where names of two kinds may be the same.
     """
-    if spec.studies:
+    if spec.studies and published:
         preset = st.selectbox(
             "Start from",
             [preset, *spec.studies],
@@ -87,11 +88,14 @@ def widget(option: Option, value: Any, key: str, disabled: bool = False) -> Any:
 
 
 def ready_model(label: str, key: str) -> Card | None:
-    """A box to choose one of the models whose weights are here; None where there is none."""
+    """A box to choose one of the models whose weights are here; None where there is none.
+
+    It begins with the model that another page has handed over.
+    """
     ready = {card.name: card for card in MODELS if weights.status(card).state == "ready"}
     name = st.selectbox(
         label,
-        sorted(ready, key=lambda name: name != backend.DEFAULT_MODEL),
+        sorted(ready, key=lambda name: name != (taken.model() or backend.DEFAULT_MODEL)),
         format_func=lambda name: ready[name].title,
         placeholder="No model is ready",
         key=key,
@@ -184,11 +188,12 @@ def _slider(spec: Spec, given: Step | None = None) -> Any:
     number = int if option.kind == "int" else float
     assert option.low is not None and option.high is not None and spec.neutral is not None
     unit = f", {option.unit}" if option.unit else ""
+    start = spec.neutral if given is None else min(max(given.value, option.low), option.high)
     return st.slider(
         f"{spec.title} ({option.name}{unit})",
         number(option.low),
         number(option.high),
-        number(spec.neutral if given is None else given.value),
+        number(start),
         None if option.step is None else number(option.step),
         format="%.2f" if option.step is not None and option.step < 1 else "%.0f",
         help=spec.summary,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.parts import background, components
@@ -60,6 +62,19 @@ def start_at(address: str) -> None:
         if gallery.title == title and any(sample.name == name for sample in gallery.samples):
             st.session_state["source.kept"] = gallery.name
             st.session_state[f"gallery.{gallery.name}.kept"] = name
+
+
+def start_with(path: Path, name: str) -> None:
+    """Chooses the picture in a file: in its gallery where it is in one, and else as if it had been uploaded.
+
+    Raises `XaiError` when it cannot be read.
+    """
+    for gallery in galleries.galleries():
+        if any(sample.path == path for sample in gallery.samples):
+            start_at(f"{gallery.title}/{path.name}")
+            return
+    st.session_state.uploaded = (str(path), open_picture(path, name=name), "")
+    st.session_state["source.kept"] = UPLOAD
 
 
 def _from_gallery(gallery: Gallery) -> Picture | None:

@@ -1,4 +1,4 @@
-"""What one page has handed to another: a model, a method with some of its parameters, and corruptions."""
+"""What another page has handed over: a model, methods with their parameters, and what happens to the picture."""
 
 from __future__ import annotations
 
@@ -9,52 +9,66 @@ from typing import Any
 import streamlit as st
 
 from xai_core.corruptions.chain import Step
+from xai_core.registry import CORRUPTIONS, METHODS, MODELS
+
+COMPARE, INSPECT = "pages/compare.py", "pages/inspect.py"
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Where a page begins."""
+    """Where a page begins; `alone` leaves the methods out that it would show otherwise."""
 
     model: str
-    method: str
-    values: Mapping[str, Any]
-    steps: tuple[Step, ...] = ()
+    methods: Mapping[str, Mapping[str, Any]]
+    corruptions: Sequence[Step] = ()
+    seed: int = 0
+    alone: bool = False
 
 
 def to_compare(model: str, method: str, **values: Any) -> None:
     """Opens the Compare page with this model, and with this method under these parameters."""
-    hand_over("compare", model, method, values)
+    open_with(COMPARE, Taken(model, {method: values}))
 
 
-def hand_over(page: str, model: str, method: str, values: Mapping[str, Any], steps: Sequence[Step] = ()) -> None:
-    """Opens "compare" or "inspect" with a model, a method under these parameters, and a corrupted picture."""
-    st.session_state[f"taken.{page}"] = Taken(model, method, values, tuple(steps))
-    st.switch_page(f"pages/{page}.py")
+def open_with(page: str, what: Taken) -> None:
+    """Opens a page with all of this."""
+    st.session_state.taken = what
+    named = [one.name for one in what.corruptions if one.name in CORRUPTIONS]
+    if named:
+        st.session_state.corruptions = list(dict.fromkeys(named))
+    st.switch_page(page)
 
 
-def _taken(page: str = "compare") -> Taken | None:
-    return st.session_state.get(f"taken.{page}")
+def _taken() -> Taken:
+    return st.session_state.get("taken") or Taken("", {})
 
 
-def model(page: str = "compare") -> str:
+def model() -> str:
     """The model that was handed over, or nothing."""
-    found = _taken(page)
-    return found.model if found is not None else ""
+    found = _taken().model
+    return found if found in MODELS.entries() else ""
 
 
-def methods(page: str = "compare") -> tuple[str, ...]:
-    """The method that was handed over."""
-    found = _taken(page)
-    return (found.method,) if found is not None else ()
+def methods() -> tuple[str, ...]:
+    """The methods that were handed over."""
+    return tuple(name for name in _taken().methods if name in METHODS.entries())
 
 
-def values(method: str, page: str = "compare") -> Mapping[str, Any]:
+def alone() -> bool:
+    """Whether those are all that is to be shown."""
+    return _taken().alone and bool(methods())
+
+
+def values(method: str) -> Mapping[str, Any]:
     """The parameters that were handed over with a method."""
-    found = _taken(page)
-    return found.values if found is not None and found.method == method else {}
+    return _taken().methods.get(method, {})
 
 
-def steps(page: str = "compare") -> tuple[Step, ...]:
+def steps() -> tuple[Step, ...]:
     """The corruptions that were handed over."""
-    found = _taken(page)
-    return found.steps if found is not None else ()
+    return tuple(_taken().corruptions)
+
+
+def seed() -> int:
+    """The seed that was handed over, or 0."""
+    return _taken().seed

@@ -15,7 +15,7 @@ from xai_core.engine.executor import Executor
 from xai_core.engine.requests import Explain, GivenMap, Predict, Request, prepare_input
 from xai_core.engine.run import Watch
 from xai_core.registry import MODELS, Parameters
-from xai_core.types import Attribution, Cancelled, Cost, Mask, Prediction, Run, SaliencyMap, Score, XaiError
+from xai_core.types import Another, Attribution, Cancelled, Cost, Mask, Prediction, Run, SaliencyMap, Score, XaiError
 
 from ..checks import is_sentence
 from ..conftest import write_tiny_card
@@ -115,6 +115,51 @@ def test_scores_share_one_map(executor: Executor) -> None:
     assert passes(executor) == 10 + 5 + 3
     assert isinstance(executor.compute(subject), SaliencyMap)
     assert passes(executor) == 10 + 5 + 3
+
+
+PIPELINE = {"segments": 9, "samples": 20}
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"attribution": "shap"},
+        {"attribution": "pda", "map_per": "segment"},
+        {"attribution": "ciu", "sampling": "only_one"},
+        {"map_per": "segment", "sampling": "all_but_one"},
+    ],
+)
+def test_a_map_that_shares_the_passes_of_another_is_the_same_map(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch, after: dict[str, str]
+) -> None:
+    wanted = explain("pipeline", **PIPELINE, **after, seed=3)
+    source = explain("pipeline", **{**PIPELINE, "sampling": after.get("sampling", "random")}, seed=3)
+    sharing = source.sharing(wanted.parameters)
+    assert sharing.digest == wanted.digest != source.digest
+    assert (sharing.cost, sharing.needs) == (Cost(), (source,))
+    shared = executor.compute(sharing)
+    assert passes(executor) == shared.passes.total > 9
+    executor.compute(score("srg", sharing, steps=3))
+    assert passes(executor) == shared.passes.total + 4
+    monkeypatch.setenv("XAI_DATA", os.environ["XAI_DATA"] + "-other")
+    own = Executor().compute(wanted)
+    assert isinstance(own, SaliencyMap) and isinstance(shared, SaliencyMap)
+    assert own.values.tobytes() == shared.values.tobytes() and own.passes == shared.passes
+    assert (own.errors is None) == (shared.errors is None)
+    assert own.errors is None or shared.errors is None or own.errors.tobytes() == shared.errors.tobytes()
+    assert {name: values.tobytes() for name, values in own.details.items()} == {
+        name: values.tobytes() for name, values in shared.details.items()
+    }
+
+
+def test_maps_of_other_passes_cannot_share_them(executor: Executor) -> None:
+    source = explain("pipeline", **PIPELINE)
+    for other in (explain("pipeline", segments=9, samples=21), explain("gradient")):
+        with pytest.raises(ValueError, match="do not take the same passes"):
+            source.sharing(other.parameters)
+    twice = source.sharing(explain("pipeline", **PIPELINE, attribution="lime").parameters)
+    assert twice.sharing(source.parameters) is source
+    assert twice.another(Another(seed=4)).passes_of is None
 
 
 def test_two_executors_compute_the_same_bits(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tests import networks, toys
+from xai_core.explainers.base import Explainer
 from xai_core.explainers.gradient import (
     FeatureSuppression,
     Gradient,
@@ -18,7 +19,7 @@ from xai_core.explainers.gradient import (
     SmoothGradSquared,
     VarGrad,
 )
-from xai_core.explainers.integrated import IntegratedGradients
+from xai_core.explainers.integrated import IntegratedGradients, points_on_the_way
 from xai_core.explainers.rectified import Deconvnet, GuidedBackprop
 from xai_core.explainers.sampling import RunningVariance
 from xai_core.types import Attribution, Floats, Pixels, XaiError
@@ -347,3 +348,32 @@ def test_an_unknown_baseline_is_a_sentence() -> None:
 
     with pytest.raises(XaiError, match="baseline"):
         METHODS["integrated_gradients"].make({"baseline": "nothing"})
+
+
+# -- norms -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [FeatureSuppression, SmoothGrad, IntegratedGradients, Gradient])
+def test_norms_of_a_linear_network_are_its_weights_norm(method: type[Explainer]) -> None:
+    network, weights = linear()
+    given = {Gradient: {}, IntegratedGradients: {"steps": 5}}.get(method, {"samples": 5})
+    found = explained(method, network, toys.frame(8), target=2, **given)
+    assert found.details["norms"].shape == (1 if method is Gradient else 5,)
+    np.testing.assert_allclose(found.details["norms"], np.linalg.norm(weights), rtol=1e-5)
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.4, 1.0])
+def test_norms_of_a_sum_of_squares_are_twice_what_is_kept(drop: float) -> None:
+    """|df/dx| = 2 |x m|, whose mean square is (1 - p) 4 |x|^2."""
+    frame = toys.frame(16)
+    found = explained(FeatureSuppression, networks.Quadratic(), frame, samples=400, drop=drop).details["norms"]
+    expected = (1 - drop) * 4 * np.square(pixels(frame)).sum()
+    assert np.square(found, dtype=np.float64).mean() == pytest.approx(expected, rel=0.02)
+
+
+def test_norms_on_the_way_grow_with_the_way() -> None:
+    """The gradient of a sum of squares at alpha x is 2 alpha x."""
+    frame = toys.frame(8)
+    found = explained(IntegratedGradients, networks.Quadratic(), frame, steps=7).details["norms"]
+    expected = 2 * points_on_the_way(7)[0] * np.linalg.norm(pixels(frame))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -149,3 +149,25 @@ def test_without_methods_the_page_says_what_to_do(page: AppTest) -> None:
     page.session_state["robustness.methods"] = []
     page.run()
     assert not page.exception and "Choose a method" in texts(page)
+
+
+def test_a_covered_region_is_opened_in_inspect_and_can_be_taken_away_there(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.parts import components
+
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(components, "inspector", lambda data, key, draw: shown.update(data))
+    page.run()
+    choose(page, "region", "region.most")
+    assert page.button(key="robustness.compare").disabled, "no slider covers a region"
+    page.button(key="robustness.inspect").click().run()
+    assert not page.exception and not page.error
+    toggle = page.toggle(key="inspect.corrupted")
+    assert toggle.label == "Corrupted by region=0.5" and toggle.value
+    assert page.selectbox(key="inspect.model").value == "tiny"
+    before = shown["rows"][0]["cells"][0]["map"]["id"]
+    page.switch_page("pages/inspect.py")  # AppTest does not follow a page that switches by itself
+    page.toggle(key="inspect.corrupted").set_value(False).run()
+    assert not page.exception and not page.error
+    assert shown["rows"][0]["cells"][0]["map"]["id"] != before

@@ -145,6 +145,17 @@ class Classifier:
             score = self.fastest(x.clone())[:, target].sum()
             return torch.autograd.grad(score, x)[0]
 
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the layer of the logits gets, (B, D), the mean over places where it is a convolution; ends there."""
+        caught: list[torch.Tensor] = []
+
+        def catch(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            caught.append(inputs[0] if inputs[0].ndim == 2 else inputs[0].flatten(2).mean(2))
+            raise _Reached
+
+        top = self.fast.get_submodule(self.blocks[0][0])
+        return self._stopped(self.fast, top.register_forward_pre_hook(catch), caught, self.blocks[0][0], x)
+
     def layer_inputs(self, layer: str, x: torch.Tensor) -> torch.Tensor:
         """What a layer gets as its input, (B, C, h, w); the pass ends there."""
         caught: list[torch.Tensor] = []

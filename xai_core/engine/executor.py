@@ -254,10 +254,12 @@ class Executor:
         started = time.monotonic()
         against = self._checked_contrast(request)
         target = self._checked_target(request.input, request.target)
+        shared = self._shared(request, watch)
         run = self._run(request.input, target, request.seed, request.cost, watch, against=against)
         classifier = self.classifier_for(request.input)
         with contextlib.nullcontext() if against is None else classifier.contrasted(target, against):
-            attribution = cast(Explainer, request.parameters).explain(run)
+            explainer = cast(Explainer, request.parameters)
+            attribution = explainer.explain(run) if shared is None else explainer.remake(run, shared.details)
         values = frozen(np.asarray(attribution.values, dtype=np.float32))
         if values.shape != run.frame.shape[:2]:
             raise ValueError(f"{request.method} made a map of {values.shape}, not {run.frame.shape[:2]}")
@@ -278,10 +280,18 @@ class Executor:
             details={name: frozen(np.asarray(values)) for name, values in attribution.details.items()},
             layer_size=run.sizes.get(attribution.layer or ""),
             key=key,
-            passes=run.passes,
+            passes=run.passes if shared is None else shared.passes,
             seconds=time.monotonic() - started,
             profile=self._profile_of(run),
         )
+
+    def _shared(self, request: Explain, watch: Watch) -> SaliencyMap | None:
+        """The map whose passes this one shares; None where it makes its own."""
+        if request.passes_of is None:
+            return None
+        result = self.compute(request.passes_of, Watch(watch.progress, cancelled=watch.cancelled))
+        assert isinstance(result, SaliencyMap)
+        return result
 
     def _imagine(self, request: Imagine, key: str, watch: Watch) -> Imagined:
         started = time.monotonic()

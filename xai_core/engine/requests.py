@@ -177,6 +177,8 @@ class Explain(Request):
     seed: int = 0
     against: int | None = None
     """The class that the target is explained against: why the one and not the other."""
+    passes_of: Explain | None = None
+    """The map whose passes this one shares; see `sharing`. It does not change the result."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -195,11 +197,27 @@ class Explain(Request):
 
     @property
     def cost(self) -> Cost:
-        return self.parameters.cost()
+        return self.parameters.cost() if self.passes_of is None else Cost()
+
+    @property
+    def needs(self) -> tuple[Request, ...]:
+        return () if self.passes_of is None else (self.passes_of,)
 
     @property
     def title(self) -> str:
         return METHODS[self.method].title
+
+    def sharing(self, parameters: Parameters) -> Explain:
+        """The request for a map with other parameters that is made of the passes of this one, and takes none itself.
+
+        Its result and its digest are those of the request on its own. Raises `ValueError` where the parameters differ
+        in more than the fields `after_passes`.
+        """
+        source = self if self.passes_of is None else self.passes_of
+        before, after = (one.model_dump(exclude=set(one.after_passes)) for one in (source.parameters, parameters))
+        if type(parameters) is not type(source.parameters) or before != after:
+            raise ValueError(f"these two maps of {self.method} do not take the same passes")
+        return source if parameters == source.parameters else replace(self, parameters=parameters, passes_of=source)
 
     def another(self, change: Another) -> Explain:
         """The request for another map by the same method; of another class it is not explained against any."""
@@ -210,6 +228,7 @@ class Explain(Request):
             target=target,
             against=self.against if change.target is None else None,
             seed=self.seed if change.seed is None else change.seed,
+            passes_of=None,
         )
 
 
@@ -366,7 +385,7 @@ class Evaluate(Request):
 
     @property
     def needs(self) -> tuple[Request, ...]:
-        return (self.subject,) if isinstance(self.subject, Explain) else ()
+        return (*self.subject.needs, self.subject) if isinstance(self.subject, Explain) else ()
 
     @property
     def description(self) -> dict[str, Any]:

@@ -154,6 +154,9 @@ class EngineRun:
     def activations(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         return self._batches(count, lambda start, stop: self._classifier.layer_inputs(layer, make(start, stop)))
 
+    def features(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        return self._batches(count, lambda start, stop: self._classifier.features(make(start, stop)))
+
     def gradients_from(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         def compute(start: int, stop: int) -> torch.Tensor:
             return self._classifier.gradients_from(layer, make(start, stop), self.x, self.target)

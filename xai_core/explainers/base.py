@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ..registry import Parameters, parameter
 from ..types import Attribution, Drawing, Floats, Run
@@ -15,6 +17,13 @@ class Explainer(Parameters):
 
     def explain(self, run: Run) -> Attribution:
         """The attribution of `run.target` in `run.frame`; asks the `run` for every pass through the network."""
+        raise NotImplementedError
+
+    def remake(self, run: Run, details: Mapping[str, npt.NDArray[Any]]) -> Attribution:
+        """The same attribution without a pass, made of the `details` of another one.
+
+        The other one differs in the fields `after_passes` alone; who names none has nothing to do here.
+        """
         raise NotImplementedError
 
 

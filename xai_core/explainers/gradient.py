@@ -9,7 +9,7 @@ import numpy as np
 
 from ..registry import METHODS, parameter
 from ..seeds import derive, generator
-from ..types import Attribution, Cost, Make, Run
+from ..types import Attribution, Cost, Floats, Make, Run
 from .base import CheckedExplainer, Explainer, array
 from .sampling import RunningMean, RunningVariance, is_precise, precision_parameter
 
@@ -24,6 +24,11 @@ def reduced(gradient: Any, reduction: Reduction) -> Any:
     if reduction == "abs_sum":
         return gradient.abs().sum(0)
     return gradient.sum(0) if reduction == "sum" else gradient.mean(0)
+
+
+def norms(gradients: Any) -> Any:
+    """The Euclidean norms (B,) of gradients (B, 3, H, W)."""
+    return gradients.flatten(1).norm(dim=1)
 
 
 def reduction_parameter(default: Reduction) -> Any:
@@ -49,6 +54,7 @@ class OneGradient(CheckedExplainer):
 @METHODS.register(
     "gradient",
     title="Gradient",
+    version=2,
     summary="The gradient of the class by the pixels, the oldest saliency map. Bright pixels are those where a small "
     "change moves the class most; it is noisy, and says nothing about the direction.",
     family="gradient",
@@ -61,7 +67,9 @@ class Gradient(OneGradient):
     reduction: Reduction = reduction_parameter("abs_max")
 
     def explain_ourselves(self, run: Run) -> Attribution:
-        return Attribution(array(reduced(self.gradient(run), self.reduction)), self.reduction in SIGNED)
+        gradient = self.gradient(run)
+        details = {"norms": array(norms(gradient[None]))}
+        return Attribution(array(reduced(gradient, self.reduction)), self.reduction in SIGNED, details=details)
 
     def explain_by_library(self, run: Run) -> Attribution:
         from captum.attr import Saliency
@@ -171,7 +179,10 @@ class VarianceOf:
 
 
 class SampledGradients(Explainer):
-    """Base of what is made of the gradients at many changed copies of the picture."""
+    """Base of what is made of the gradients at many changed copies of the picture.
+
+    The details `norms`, float32 (samples,), are the gradients' Euclidean norms.
+    """
 
     samples: int = parameter(50, "Changed copies.", unit="samples", ge=1, le=1000, step=1)
     reduction: Reduction = reduction_parameter("abs_max")
@@ -193,19 +204,21 @@ class SampledGradients(Explainer):
 
     def explain_ourselves(self, run: Run) -> Attribution:
         statistic = self.statistic(run)
+        lengths: list[Floats] = []
 
         def so_far() -> Any:
             return array(reduced(statistic.value, self.reduction))
 
         for _, gradient in run.gradients(self.samples, self.inputs(run)):
             statistic.add(gradient)
+            lengths.append(array(norms(gradient)))
             run.partial(so_far, self.signed)
             if not self.precision or statistic.count < 2:
                 continue
             if is_precise(so_far(), array(statistic.error(self.reduction)), self.precision):
                 break
         errors = array(statistic.error(self.reduction)) if statistic.count > 1 else None
-        return Attribution(so_far(), self.signed, errors=errors)
+        return Attribution(so_far(), self.signed, errors=errors, details={"norms": np.concatenate(lengths)})
 
 
 class NoisyGradients(SampledGradients, CheckedExplainer):
@@ -263,6 +276,7 @@ class NoisyGradients(SampledGradients, CheckedExplainer):
 @METHODS.register(
     "smoothgrad",
     title="SmoothGrad",
+    version=2,
     summary="Averages the gradient of the class over noisy copies of the picture, which removes the gradient's own "
     "noise. Bright pixels are those where a small change moves the class most; it says nothing about the direction.",
     family="gradient",
@@ -333,6 +347,7 @@ class VarGrad(NoisyGradients):
 @METHODS.register(
     "feature_suppression",
     title="Feature suppression",
+    version=2,
     summary="Averages the size of the gradient over copies of the picture in which most pixels are dropped, which "
     "samples the network further from the picture than noise does. Bright pixels move the class most.",
     family="gradient",

@@ -9,9 +9,9 @@ import numpy as np
 from ..images import galleries
 from ..registry import METHODS, parameter
 from ..seeds import generator
-from ..types import Attribution, Cost, Run
+from ..types import Attribution, Cost, Make, Run
 from .base import CheckedExplainer, array
-from .gradient import SIGNED, Reduction, reduced, reduction_parameter
+from .gradient import SIGNED, Reduction, norms, reduced, reduction_parameter
 from .sampling import well_spread_order
 
 Baseline = Literal["zero", "black", "white", "blur", "noise", "photos"]
@@ -50,6 +50,7 @@ def points_on_the_way(steps: int) -> tuple[np.ndarray, np.ndarray]:
 @METHODS.register(
     "integrated_gradients",
     title="Integrated gradients",
+    version=2,
     summary="Shares out the difference between this picture's logit and a baseline's among the pixels, by adding up "
     "gradients on the straight way between them. Red speaks for the class, blue against it; pixels that look like the "
     "baseline count nothing.",
@@ -61,7 +62,8 @@ def points_on_the_way(steps: int) -> tuple[np.ndarray, np.ndarray]:
 class IntegratedGradients(CheckedExplainer):
     """(x - x') times the integral of df_c/dx over x' + alpha (x - x'), by Gauss-Legendre's rule; spec M-06.
 
-    The sum of all values is f_c(x) - f_c(x') but for the error of the rule, which the map's completeness tells.
+    The sum of all values is f_c(x) - f_c(x') but for the error of the rule, which the map's completeness tells. The
+    details `norms`, float32 (steps,), are the Euclidean norms of the gradients at the points.
     """
 
     steps: int = parameter(50, "Points on the way.", unit="steps", ge=1, le=1000, step=1)
@@ -76,27 +78,34 @@ class IntegratedGradients(CheckedExplainer):
             return {}
         return {"background": [picture.digest for picture in galleries.background("photos")]}
 
+    def inputs(self, run: Run) -> Make:
+        """Makes the points on the way."""
+        here, there = run.x[0], baseline_input(run, self.baseline)
+        alphas = run.tensor(points_on_the_way(self.steps)[0].astype(np.float32)).view(-1, 1, 1, 1)
+        return lambda start, stop: there + alphas[start:stop] * (here - there)
+
     def explain_ourselves(self, run: Run) -> Attribution:
         here, there = run.x[0], baseline_input(run, self.baseline)
-        points, weights = points_on_the_way(self.steps)
-        alphas = run.tensor(points.astype(np.float32)).view(-1, 1, 1, 1)
+        weights = points_on_the_way(self.steps)[1]
         parts = run.tensor(weights).view(-1, 1, 1, 1)
         total: Any = 0.0
         seen = 0.0
+        lengths = np.zeros(self.steps, dtype=np.float32)
 
         def attribution() -> Any:
             return (here - there) * (total / seen)
 
-        gradients = run.gradients(self.steps, lambda start, stop: there + alphas[start:stop] * (here - there))
-        for rows, gradient in gradients:
+        for rows, gradient in run.gradients(self.steps, self.inputs(run)):
             total = total + (parts[rows] * gradient.double()).sum(0)
             seen += float(weights[rows].sum())
+            lengths[rows] = array(norms(gradient))
             run.partial(lambda: array(reduced(attribution(), self.reduction)), self.reduction in SIGNED)
         values = attribution()
         return Attribution(
             array(reduced(values, self.reduction)),
             self.reduction in SIGNED,
             completeness=completeness_error(run, float(values.sum()), here, there),
+            details={"norms": lengths},
         )
 
     def explain_by_library(self, run: Run) -> Attribution:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -12,7 +14,7 @@ from ..images import galleries
 from ..registry import METHODS, parameter
 from ..types import Attribution, Cost, Floats, Pixels, Run
 from .base import Explainer
-from .perturbation.attribution import SIGNED, Attribute, Segments, attribute
+from .perturbation.attribution import SIGNED, Attribute, Doubles, Segments, attribute
 from .perturbation.stages import CHANCE, PipelineFill, Sampling, Smoothing, Stages, sampled, soft_masks
 from .superpixels import Segmentation, segments
 
@@ -37,6 +39,7 @@ class Pipeline(Explainer):
     """
 
     cost_is_exact: ClassVar[bool] = False
+    after_passes: ClassVar[frozenset[str]] = frozenset({"attribution", "map_per"})
 
     segmentation: Segmentation = parameter("grid", "How the picture is cut into segments.")
     segments: int = parameter(
@@ -115,7 +118,15 @@ class Pipeline(Explainer):
             done = rows.stop
             if done > before and (not one_by_one or done == count):
                 run.partial(lambda: self._map(stages, so_far().values), self.attribution in SIGNED)
-        found = so_far()
+        return self._told(stages, y[before:], y[0])
+
+    def remake(self, run: Run, details: Mapping[str, npt.NDArray[Any]]) -> Attribution:
+        probabilities, whole = (details[name].astype(np.float64) for name in ("probabilities", "whole"))
+        return self._told(self.stages(run.frame, run.seed), probabilities, float(whole[0]))
+
+    def _told(self, stages: Stages, y: Doubles, whole: float) -> Attribution:
+        """What the probabilities of all samples, and that of the whole picture, say; they were float32."""
+        found = attribute(self.attribution, stages.keep, y, whole)
         return Attribution(
             self._map(stages, found.values),
             signed=self.attribution in SIGNED,
@@ -123,8 +134,8 @@ class Pipeline(Explainer):
             notes=self._notes(found),
             details={
                 "scores": found.values.astype(np.float32),
-                "probabilities": y[before:].astype(np.float32),
-                "whole": y[:1].astype(np.float32),
+                "probabilities": y.astype(np.float32),
+                "whole": np.array([whole], dtype=np.float32),
             },
         )
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -146,6 +146,57 @@ def means(rows: pd.DataFrame, score: str, facet: str = "model", name: str = "") 
     )
 
 
+def over_severity(rows: pd.DataFrame, score: str, lines: Literal["map", "model"] = "map", name: str = "") -> Chart:
+    """The mean of a score over the severities of every corruption, a panel for each, a line for each map or model.
+
+    Severities are numbered from 1, the mildest, since their units differ; 0 is the clean picture.
+    """
+    import pandas as pd
+
+    found = of_maps(rows, [score]) if lines == "map" else rows[rows["score"] == score]
+    labels = sorted(set(found["corruption"]), key=natural)
+    families: dict[str, list[str]] = {}
+    for label in labels:
+        if label != "clean":
+            families.setdefault(label.partition("=")[0], []).append(label)
+    points = []
+    for (one, label), part in _groups(found, [lines, "corruption"]):
+        mean = _over_pictures(part)
+        for family, severities in families.items():
+            if label != "clean" and label not in severities:
+                continue
+            points.append(
+                {
+                    "Corruption": corruption_title(family),
+                    "Severity": 0 if label == "clean" else severities.index(label) + 1,
+                    _column(lines): _shown(lines, one),
+                    heading(score): mean.mean,
+                    "Low": mean.low,
+                    "High": mean.high,
+                }
+            )
+    order = {corruption_title(family): place for place, family in enumerate(families)}
+    points.sort(key=lambda point: order[point["Corruption"]])
+    told = "; ".join(
+        f"{corruption_title(family)} {', '.join(label.partition('=')[2] for label in severities)}"
+        for family, severities in families.items()
+    )
+    zero = " 0 is the clean picture." if "clean" in labels else ""
+    return Chart(
+        name or f"severity-{slug(score)}",
+        f"{score_title(score)} over severity",
+        "lines",
+        pd.DataFrame(points, columns=["Corruption", "Severity", _column(lines), heading(score), "Low", "High"]),
+        x="Severity",
+        y=heading(score),
+        group=_column(lines),
+        low="Low",
+        high="High",
+        facet="Corruption",
+        note=f"Means over pictures with their 95 % bootstrap intervals. Severities: {told}.{zero}",
+    )
+
+
 def compared(rows: pd.DataFrame, score: str, way: Better | None = None) -> Section:
     """Which methods differ in one score, model by model: ranks, groups that cannot be told apart, and pairs.
 
@@ -186,7 +237,7 @@ def _compared(table: pd.DataFrame, head: str, end: str, way: Better) -> list[Exh
             "signed-rank test and of the sign-flip test of the mean, both corrected by Holm for all pairs of this "
             "table; the verdict is that of Wilcoxon's at 5 %, where no difference means none that this study can "
             "show. Rank-biserial correlation and Cohen's dz are positive where the first is better.",
-            spreads={"Difference": Spread("Difference low", "Difference high", "Pictures", "Dropped")},
+            spreads={"Difference": Spread("Difference low", "Difference high", "Pictures")},
         )
     )
     return exhibits
@@ -211,7 +262,6 @@ def _pairs(table: pd.DataFrame, found: Ranking, way: Better) -> pd.DataFrame:
                 "Difference low": difference.low,
                 "Difference high": difference.high,
                 "Pictures": pair.n,
-                "Dropped": pair.dropped,
                 "Rank-biserial": pair.rank_biserial,
                 "Cohen's dz": pair.dz,
             }
@@ -395,16 +445,17 @@ def _headings(scores: Sequence[str]) -> dict[str, str]:
 
 
 def _undefined(found: pd.DataFrame, heads: dict[str, str]) -> list[str]:
-    """A sentence for each score of which values are undefined, with the most frequent reason."""
-    said = []
+    """Sentences on scores of which values are undefined, with the most frequent reason."""
+    said: dict[str, list[str]] = {}
     for score in heads:
         part = found[found["score"] == score]
         gaps = part[part["value"].isna()]
         if len(gaps):
             reason, _ = Counter(gaps["reason"]).most_common(1)[0]
             why = f", mostly: {reason}" if reason else ""
-            said.append(f"{score_title(score)}: {len(gaps)} of {len(part)} values are undefined{why.rstrip('.')}.")
-    return said
+            how = f"{len(gaps)} of {len(part)} values are undefined{why.rstrip('.')}."
+            said.setdefault(how, []).append(score_title(score))
+    return [f"{'; '.join(titles)}: {how}" for how, titles in said.items()]
 
 
 def _column(name: str) -> str:

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..registry import STUDIES
 from .base import Study, Subject, Unit, predicted
+from .comparing import compared, means, summary
+from .exhibits import Section
+from .labels import accuracy
 from .plan import Plan
+from .sources import s1_sections
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OCCLUSION = tuple(f"occlusion.{part}_{change}" for part in ("background", "subject") for change in ("drop", "increase"))
+ROAD = ("road.combined", "road.morf", "road.lerf")
+IOU = ("iou.top", "iou.area_matched", "iou.best")
+HEADLINES = ("road.combined", "occlusion.background_drop", "occlusion.subject_drop", "iou.top")
+"""The scores by which methods are ranked."""
 
 
 @STUDIES.register(
@@ -25,3 +39,24 @@ class Imagenet50(Study):
             request = plan.explain(subject, variant)
             for name in ("occlusion", "road", "iou"):
                 yield plan.evaluation(subject, request, variant, name)
+
+    def sections(self, plan: Plan, rows: pd.DataFrame) -> list[Section]:
+        defined = set(rows.loc[rows["value"].notna(), "score"])
+        ranked = [score for score in HEADLINES if score in defined]
+        tables = {
+            "means-occlusion": ("Confidence with background or subject covered", OCCLUSION),
+            "means-road": ("ROAD", ROAD),
+            "means-iou": ("IoU with masks", IOU),
+        }
+        return [
+            Section(
+                "Models and methods",
+                [
+                    *(means(rows, score) for score in ranked),
+                    *(summary(rows, scores, name=name, title=title) for name, (title, scores) in tables.items()),
+                ],
+            ),
+            *accuracy(rows),
+            *s1_sections(plan, rows),
+            *(compared(rows, score) for score in ranked),
+        ]

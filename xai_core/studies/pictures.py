@@ -1,19 +1,23 @@
-"""The pictures of a study: a folder, flat, in class folders, or with a `labels.csv`."""
+"""The pictures of a study: a folder, flat, in class folders, or with a `labels.csv`; or a gallery."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from ..classifiers.cards import Card
+from ..images import galleries
 from ..images.decoding import SUFFIXES, open_picture
 from ..types import Picture, XaiError
 
 LABELS = "labels.csv"
+GALLERY = "gallery:"
+"""What the address of a gallery begins with: the bundled photos are `gallery:photos`."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class PictureSet:
-    """The pictures of a folder in the order of their names."""
+    """The pictures of a folder in the order of their names, or those of a gallery, whose `folder` is None."""
 
-    folder: Path
+    folder: Path | None
     entries: tuple[Entry, ...]
 
     @property
@@ -48,18 +52,26 @@ class PictureSet:
         return any(entry.label for entry in self.entries)
 
 
-def open_set(folder: Path, limit: int | None = None) -> PictureSet:
-    """The first `limit` pictures of a folder.
+def located(text: str) -> str:
+    """The address of pictures that somebody has named, wherever it is read again: a gallery's, or a whole path."""
+    return text if text.startswith(GALLERY) or not text else str(Path(text).expanduser().resolve())
 
-    A `labels.csv` with the columns `file` and `label` names them and their classes; without one, pictures in folders
-    have the folder's name as their label. Raises `XaiError` for a folder that is not there, holds no picture, or whose
-    list is wrong.
+
+def open_set(where: str | Path, limit: int | None = None) -> PictureSet:
+    """The first `limit` pictures of a folder, or of a gallery by its address.
+
+    A `labels.csv` with the columns `file` and `label` names a folder's pictures and their classes; without one,
+    pictures in folders have the folder's name as their label. Raises `XaiError` for a folder or a gallery that is not
+    there, holds no picture, or whose list is wrong.
     """
     if limit is not None and limit < 1:
         raise XaiError(f"A limit of {limit} pictures leaves none; write 1 or more.")
-    if not folder.is_dir():
-        raise XaiError(f"There is no folder {folder}; name a folder with pictures.")
+    if str(where).startswith(GALLERY):
+        return PictureSet(None, tuple(_gallery(str(where).removeprefix(GALLERY))[:limit]))
+    folder = Path(where).expanduser()
     try:
+        if not folder.is_dir():
+            raise XaiError(f"There is no folder {folder}; name a folder with pictures.")
         entries = _listed(folder) if (folder / LABELS).exists() else _found(folder)
     except OSError as error:
         raise XaiError(f"The folder {folder} cannot be read: {error.strerror or error}.") from None
@@ -68,9 +80,20 @@ def open_set(folder: Path, limit: int | None = None) -> PictureSet:
     return PictureSet(folder, tuple(entries[:limit]))
 
 
+def _gallery(name: str) -> list[Entry]:
+    known = {one.name: one for one in galleries.galleries()}
+    if name not in known:
+        raise XaiError(f"There is no gallery {name!r}; choose from {', '.join(known)}.")
+    found = known[name]
+    if not found.samples:
+        raise XaiError(found.hint)
+    return [Entry(sample.path, sample.name) for sample in found.samples]
+
+
 def _found(folder: Path) -> list[Entry]:
     files = [file for file in folder.iterdir() if _is_picture(file)]
-    files += [file for inner in folder.iterdir() if inner.is_dir() for file in inner.iterdir() if _is_picture(file)]
+    inside = [inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith(".")]
+    files += [file for inner in inside for file in inner.iterdir() if _is_picture(file)]
     return sorted(
         (Entry(file, file.relative_to(folder).as_posix(), _folder_label(file, folder)) for file in files),
         key=lambda entry: entry.name,
@@ -94,17 +117,16 @@ def _listed(folder: Path) -> list[Entry]:
         raise XaiError(f"{path} cannot be read as a table: {error}.") from None
     if not rows or not {"file", "label"} <= set(rows[0]):
         raise XaiError(f"{path} needs a heading with the columns file and label, and a line for every picture.")
-    entries = []
+    entries: dict[str, Entry] = {}
     for line, row in enumerate(rows, start=2):
-        name, label = (row["file"] or "").strip(), (row["label"] or "").strip()
-        inside = (folder / name).resolve()
-        if not name or not inside.is_relative_to(folder.resolve()) or not _is_picture(inside):
-            raise XaiError(f"{path}, line {line}: there is no picture {name!r} in the folder.")
-        entries.append(Entry(folder / name, Path(name).as_posix(), label))
-    repeated = {entry.name for entry in entries if sum(one.name == entry.name for one in entries) > 1}
-    if repeated:
-        raise XaiError(f"{path} names {min(repeated)!r} twice.")
-    return entries
+        given, label = (row["file"] or "").strip(), (row["label"] or "").strip()
+        name = Path(os.path.normpath(given)).as_posix()
+        if not given or name.startswith(("/", "../")) or not _is_picture(folder / name):
+            raise XaiError(f"{path}, line {line}: there is no picture {given!r} in the folder.")
+        if name in entries:
+            raise XaiError(f"{path}, line {line}: {given!r} is named twice.")
+        entries[name] = Entry(folder / name, name, label)
+    return list(entries.values())
 
 
 def _plain(text: str) -> str:
@@ -129,7 +151,8 @@ def _synsets() -> Mapping[str, int]:
 
 def _index(label: str, labels: tuple[str, ...]) -> int:
     if label.isdecimal():
-        return int(label) if int(label) < len(labels) else -1
+        index = int(label[-9:]) if len(label.lstrip("0")) < 9 else len(labels)
+        return index if index < len(labels) else -1
     if len(labels) == len(_synsets()) and label in _synsets():
         return _synsets()[label]
     return _names(labels).get(_plain(label), -1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,7 +31,7 @@ class Choice(BaseModel):
 
     study: str
     pictures: str = ""
-    """A folder, as `pictures.open_set` reads it."""
+    """A folder or a gallery, as `pictures.open_set` reads it."""
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     """As on the command line: NAME, or NAME@LABEL."""
@@ -157,9 +156,9 @@ class Plan:
 
 
 def _passes(units: Sequence[Unit]) -> int:
-    """Passes of units; a map that several of them need is counted once."""
-    needed = {need.digest: need.cost.total for unit in units for need in unit.request.needs}
-    return sum(unit.request.cost.total + unit.further.total for unit in units) + sum(needed.values())
+    """Passes of units; a result that several of them need is counted once."""
+    asked = {one.digest: one.cost.total for unit in units for one in (*unit.request.needs, unit.request)}
+    return sum(asked.values()) + sum(unit.further.total for unit in units)
 
 
 def plan_of(choice: Choice) -> Plan:
@@ -176,7 +175,7 @@ def plan_of(choice: Choice) -> Plan:
         next(study.trials(plan), None)  # what does not fit is said now
         return plan
     if not choice.pictures:
-        raise XaiError(f"The study {choice.study} looks at pictures: name a folder with them.")
+        raise XaiError(f"The study {choice.study} looks at pictures: name a folder with them, or gallery:photos.")
     cards = tuple(MODELS[name] for name in choice.models or study.default_models)
-    pictures = open_set(Path(choice.pictures).expanduser(), choice.limit)
+    pictures = open_set(choice.pictures, choice.limit)
     return Plan(choice, spec, study, pictures, cards, variants, masks_for(choice.masks))

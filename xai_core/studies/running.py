@@ -10,7 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,20 +32,29 @@ FLUSH_SECONDS = 5.0
 """What is computed is on the disk after so long."""
 START_SECONDS = 300.0
 SETTINGS = "study.json"
+STANDING = "standing.json"
+PATIENCE = 1.0
+"""So long somebody may hold the folder to look whether a study is running there."""
 BUSY = "The engine is busy"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a study stands. `seconds_left` is an estimate, None at first; `failed` units are tried again next time."""
+    """How a study stands. `seconds_left` is an estimate, None at first; `failed` units are tried again next time.
 
-    done: int
-    units: int
-    passes_done: int
-    passes: int
-    seconds_left: float | None
-    failed: int
-    what: str
+    `seconds` is what all its runs took together, and `problem` the sentence that ended the last one.
+    """
+
+    done: int = 0
+    units: int = 0
+    passes_done: int = 0
+    passes: int = 0
+    seconds_left: float | None = None
+    failed: int = 0
+    what: str = ""
+    seconds: float = 0.0
+    ended: bool = False
+    problem: str = ""
 
     @property
     def fraction(self) -> float:
@@ -65,7 +74,7 @@ def settings_of(out: Path) -> dict[str, Any] | None:
         return found
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise XaiError(f"{out / SETTINGS} cannot be read ({error}); name another folder.") from None
 
 
@@ -75,15 +84,41 @@ def choice_of(out: Path) -> Choice | None:
     return None if found is None else Choice.model_validate(found["choice"])
 
 
+def standing_of(out: Path) -> Standing | None:
+    """How the study in a folder stood a few seconds ago, or when it was left; None where nobody knows."""
+    try:
+        return Standing(**json.loads((out / STANDING).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def begin(out: Path, choice: Choice) -> None:
+    """Makes the folder of a study that has still to wait for its turn, so that `resume` finds it."""
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / SETTINGS, {"format": 1, "choice": choice.model_dump(mode="json")})
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    draft = path.with_name(f"{path.name}.part")
+    draft.write_text(json.dumps(content, indent=2) + "\n")
+    draft.replace(path)
+
+
 @contextmanager
 def only_one(out: Path) -> Iterator[None]:
     """Holds the folder, so that no two processes write to it; raises `XaiError` when another one does."""
     out.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + PATIENCE
     with (out / ".running").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise XaiError(f"A study is running in {out} already; wait for its end, or name another folder.") from None
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > until:
+                    words = "wait for its end, or name another folder"
+                    raise XaiError(f"A study is running in {out} already; {words}.") from None
+                time.sleep(0.02)
         yield
 
 
@@ -130,16 +165,22 @@ class _Runner:
         self._fresh_passes, self._fresh_seconds = 0, 0.0
         self._needed: set[str] = set()
         self._what = ""
+        earlier = standing_of(out)
+        self._earlier, self._started = 0.0 if earlier is None else earlier.seconds, time.monotonic()
+        self._standing = Standing(units=self._units, passes=self._passes, seconds=self._earlier)
 
     def run(self) -> Standing:
         try:
             self._work()
+            done, passes = self._done, self._passes_done
+            self._report(replace(self._standing, units=done, passes=passes, seconds_left=0.0, what="", ended=True))
+        except XaiError as error:
+            self._report(replace(self._standing, problem=str(error)))
+            raise
         finally:
             self._engine.want(self._session, [])
             self._flush()
-        standing = Standing(self._done, self._done, self._passes_done, self._passes_done, 0.0, self._failed, "")
-        self._tell(standing)
-        return standing
+        return self._standing
 
     # -- what there is to do --------------------------------------------------------------------------------------
 
@@ -195,10 +236,11 @@ class _Runner:
         started = time.monotonic()
         wanted: list[Request] = [*first, *(unit.request for unit in asked)]
         jobs = self._jobs(wanted)
+        busy = any(job.error.startswith(BUSY) for job in jobs)
         self._what = next((job.request.title for job in jobs if job.state == "running"), self._what)
         arrived = False
         for one, job in zip(list(opening), jobs[: len(first)], strict=False):
-            if not job.pending:
+            if not job.pending and not job.error.startswith(BUSY):
                 arrived = True
                 opening.remove(one)
                 self._open(one, job, units)
@@ -209,8 +251,10 @@ class _Runner:
                 self._settle(unit, job)
         if not arrived:
             self._engine.wait(self._session, 0.5)
+        if busy:  # what was refused is asked for once more
+            self._engine.retry(self._session)
         self._fresh_seconds += time.monotonic() - started
-        self._report()
+        self._progress()
 
     def _jobs(self, wanted: list[Request]) -> list[Job]:
         refused: dict[int, Job] = {}
@@ -232,6 +276,9 @@ class _Runner:
 
     def _settle(self, unit: Unit, job: Job) -> None:
         failed = job.result is None
+        problem = getattr(self._engine, "problem", "")
+        if failed and problem:
+            raise XaiError(problem)  # nothing can be computed any more, which is not this unit's fault
         if job.result is None:
             readings, key = unit.failed(job.error or "it was stopped"), ""
             self._failed += 1
@@ -241,30 +288,37 @@ class _Runner:
         self._fresh_passes += self._count(unit)
 
     def _count(self, unit: Unit) -> int:
-        """Counts a unit as done; returns its passes. A map that several units need counts once."""
-        passes = unit.request.cost.total + unit.further.total
-        for need in unit.request.needs:
-            if need.digest not in self._needed:
-                self._needed.add(need.digest)
-                passes += need.cost.total
+        """Counts a unit as done; returns its passes. A result that several units need counts once."""
+        passes = unit.further.total
+        for one in (*unit.request.needs, unit.request):
+            if one.digest not in self._needed:
+                self._needed.add(one.digest)
+                passes += one.cost.total
         self._done += 1
         self._passes_done += passes
         return passes
 
-    def _report(self) -> None:
+    def _progress(self) -> None:
         left = None
         if self._fresh_passes:
             left = self._fresh_seconds / self._fresh_passes * max(self._passes - self._passes_done, 0)
         units, passes = max(self._units, self._done), max(self._passes, self._passes_done)
-        self._tell(Standing(self._done, units, self._passes_done, passes, left, self._failed, self._what))
+        self._report(Standing(self._done, units, self._passes_done, passes, left, self._failed, self._what))
+
+    def _report(self, standing: Standing) -> None:
+        seconds = self._earlier + time.monotonic() - self._started
+        self._standing = replace(standing, seconds=seconds)
+        self._tell(self._standing)
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
         self._flushed = time.monotonic()
+        out = self._log.folder.parent
         try:
             self._log.append(rows)
+            _write(out / STANDING, asdict(self._standing))
         except OSError as error:
-            raise XaiError(f"The rows cannot be written to {self._log.folder}: {error.strerror or error}.") from None
+            raise XaiError(f"The rows cannot be written to {out}: {error.strerror or error}.") from None
 
 
 def _keep_settings(plan: Plan, out: Path, profile: dict[str, Any]) -> None:
@@ -281,22 +335,20 @@ def _keep_settings(plan: Plan, out: Path, profile: dict[str, Any]) -> None:
     if before is not None:
         _compare(before, now, out)
     if before != now:
-        draft = out / f"{SETTINGS}.part"
-        draft.write_text(json.dumps(now, indent=2) + "\n")
-        draft.replace(out / SETTINGS)
+        _write(out / SETTINGS, now)
 
 
 def _compare(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
     then, limit = before["choice"]["limit"], now["choice"]["limit"]
     if limit is not None and (then is None or then > limit):
         raise XaiError(f"{out} holds a study of {then or 'all'} pictures; name another folder for {limit}.")
-    same = {**before, "choice": {**before["choice"], "limit": limit}}
+    same = {**now, **before, "choice": {**before["choice"], "limit": limit}}  # which `begin` has not written all of
     for name, what in {"choice": "choice of settings", "version": "version of the study", "models": "weights"}.items():
-        if same.get(name) != now[name]:
+        if same[name] != now[name]:
             raise XaiError(
                 f"{out} holds a study with another {what}; name another folder, or go on as {SETTINGS} says."
             )
-    profile = before.get("profile", {})
+    profile = same["profile"]
     different = [name for name, value in now["profile"].items() if profile.get(name) != value]
     if different:
         told = ", ".join(f"{name} was {profile.get(name)!r}, is {now['profile'][name]!r}" for name in different)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from html import escape
@@ -43,7 +44,7 @@ def pdf(report: Report) -> bytes:
     story: list[Any] = [
         Paragraph(_safe(report.title), styles["title"]),
         Paragraph(_safe(report.lead), styles["lead"]),
-        _facts(report, styles, width),
+        *([_facts(report, styles, width)] if report.facts else []),
         Spacer(1, 18),
         Paragraph("Contents", styles["small"]),
         contents,
@@ -188,9 +189,8 @@ def _tables(table: Table, styles: dict[str, Any], width: float) -> Iterator[Any]
     from reportlab.platypus import Table as Grid
 
     shown, outstanding, quiet = tables.texts(table), tables.best(table), set(table.quiet)
-    for one in filter(lambda one: tables.numeric(table, one), shown.columns):
-        shown[one] = [str(text).replace(", ", ",\u00a0") for text in shown[one]]  # an interval stays in one line
-    for columns in _side_by_side(table, shown, width):
+    numbers = {one for one in shown.columns if tables.numeric(table, one)}
+    for columns in _side_by_side(shown, numbers, width):
         kinds = [styles["number"] if tables.numeric(table, one) else styles["cell"] for one in columns]
         rows = [[Paragraph(f"<b>{_safe(str(one))}</b>", kind) for one, kind in zip(columns, kinds, strict=True)]]
         for place, line in enumerate(shown[columns].itertuples(index=False)):
@@ -208,16 +208,16 @@ def _tables(table: Table, styles: dict[str, Any], width: float) -> Iterator[Any]
             *[(side, (0, 0), (-1, -1), 4) for side in ("LEFTPADDING", "RIGHTPADDING")],
             *[(side, (0, 0), (-1, -1), 3) for side in ("TOPPADDING", "BOTTOMPADDING")],
         ]
-        yield Grid(rows, colWidths=_widths(shown[columns], width), style=look, repeatRows=1, hAlign="LEFT")
+        yield Grid(rows, colWidths=_widths(shown[columns], numbers, width), style=look, repeatRows=1, hAlign="LEFT")
         yield Spacer(1, 6)
 
 
-def _side_by_side(table: Table, shown: pd.DataFrame, width: float) -> list[list[str]]:
+def _side_by_side(shown: pd.DataFrame, numbers: set[str], width: float) -> list[list[str]]:
     """The columns, in groups that fit beside each other; every one begins with the columns of names."""
-    least = dict(zip(shown.columns, _least(shown), strict=True))
+    least = dict(zip(shown.columns, _least(shown, numbers), strict=True))
     if sum(least.values()) <= width:
         return [list(shown.columns)]
-    names = [one for one in shown.columns if not tables.numeric(table, one)][:3]
+    names = [one for one in shown.columns if one not in numbers][:3]
     found: list[list[str]] = [list(names)]
     for one in shown.columns:
         if one in names:
@@ -228,27 +228,25 @@ def _side_by_side(table: Table, shown: pd.DataFrame, width: float) -> list[list[
     return found
 
 
-def _least(shown: pd.DataFrame) -> list[float]:
-    """The width of every column's longest word, in points."""
+def _least(shown: pd.DataFrame, numbers: set[str]) -> list[float]:
+    """The width of every column's longest word, or interval, in points."""
     from reportlab.pdfbase.pdfmetrics import stringWidth
 
-    return [
-        max(
-            *(stringWidth(word, BOLD, SIZE) for word in str(name).split()),
-            *(min(stringWidth(word, FONT, SIZE), LONGEST) for text in shown[name] for word in str(text).split(" ")),
-            12.0,
-            12.0,
-        )
-        + 10
-        for name in shown.columns
-    ]
+    found = []
+    for name in shown.columns:
+        split = r" (?=\[)|(?<=\]) " if name in numbers else r"\s"
+        words = {word for text in shown[name] for word in re.split(split, str(text))}
+        widths = [min(stringWidth(word, BOLD, SIZE), LONGEST) for word in words]
+        widths += [stringWidth(word, BOLD, SIZE) for word in str(name).split()]
+        found.append(max(widths) + 10)
+    return found
 
 
-def _widths(shown: pd.DataFrame, width: float) -> list[float]:
+def _widths(shown: pd.DataFrame, numbers: set[str], width: float) -> list[float]:
     """Widths that give every column its longest word, and share the rest by how much there is to say."""
     from reportlab.pdfbase.pdfmetrics import stringWidth
 
-    least = _least(shown)
+    least = _least(shown, numbers)
     lines = [
         max((stringWidth(str(text), BOLD, SIZE) for text in shown[name]), default=0.0) + 10 for name in shown.columns
     ]

@@ -1,0 +1,55 @@
+"""A study in a browser: it is started, followed, stopped and resumed, and its report is opened."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import Dashboard
+from .test_compare import LONG, keep_screenshot
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+
+def look_at(page: Page, view: str) -> None:
+    page.get_by_test_id("stMain").get_by_role("radio", name=view).click()
+
+
+def test_a_study_is_started_stopped_and_resumed_and_its_report_opens(
+    page: Page, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    page.goto(f"{dashboard.url}/benchmark")
+    expect(page.get_by_text("No study yet.")).to_be_visible(timeout=LONG)
+    page.get_by_role("spinbutton", name="Pictures at most").fill("2")
+    methods = page.get_by_role("combobox", name="Methods")
+    methods.click()
+    methods.press("Backspace")  # SmoothGrad, the last one
+    methods.press("Escape")
+    expect(page.get_by_text("26 results, at most")).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text(re.compile(r"of 26 results"))).to_be_visible(timeout=LONG)
+    page.reload()
+    expect(page.get_by_text(re.compile(r"of 26 results"))).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped at")).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Done: 26 results")).to_be_visible(timeout=2 * LONG)
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
+    keep_screenshot(page, "benchmark", tmp_path)
+    look_at(page, "Pictures")
+    expect(page.get_by_text("2 pictures.")).to_be_visible(timeout=LONG)
+    look_at(page, "Scatter")
+    expect(page.get_by_text("8 maps.")).to_be_visible(timeout=LONG)
+    expect(page.locator(".js-plotly-plot .point").first).to_be_visible(timeout=LONG)
+    look_at(page, "Report")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Open").click()
+    expect(opened.value.get_by_role("heading", name="Models and methods").first).to_be_visible(timeout=LONG)
+    expect(opened.value.get_by_text("Grad-CAM").first).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="PDF").click()
+    assert saved.value.path().read_bytes().startswith(b"%PDF")
+    assert not page.get_by_test_id("stException").count()

@@ -1,0 +1,273 @@
+"""The Benchmark page: a study is planned, started, followed, stopped, resumed, looked at and deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.conftest import ROOT
+from tests.studies.small import small, write_pictures
+from xai_core.engine.inline import InlineEngine
+from xai_core.engine.jobs import Job
+from xai_core.engine.requests import Request
+from xai_core.studies.plan import Choice, plan_of
+from xai_core.studies.results import Log
+from xai_core.studies.running import begin, run
+
+NAME = "imagenet50-20261122-120000-abcdef"
+
+
+@pytest.fixture
+def page(tiny_card: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
+    """The page with the tiny model, computing in this process, and a folder of three pictures.
+
+    In the end nothing runs any more: two engines in one process would disturb each other.
+    """
+    import streamlit as st
+
+    from pages.parts import studies
+
+    monkeypatch.setenv("XAI_ENGINE", "inline")
+    monkeypatch.setenv("XAI_PICTURES_DIR", str(write_pictures(tmp_path / "pictures")))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=300).switch_page("pages/benchmark.py")
+    desk = studies.desk()
+    while pending := [one.name for one in desk.studies() if one.state in ("waiting", "running", "stopping")]:
+        for name in pending:
+            desk.stop(name)
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def done(page: AppTest, tmp_path: Path) -> AppTest:
+    """The page with a study that has come to its end."""
+    run(plan_of(small(tmp_path / "pictures")), InlineEngine(), tmp_path / "data" / "studies" / NAME)
+    return page
+
+
+def told(test: AppTest) -> str:
+    """All sentences on the page, and the words of its progress lines."""
+    boxes = [*test.markdown, *test.caption, *test.info, *test.warning, *test.error, *test.toast, *test.subheader]
+    lines = [one.proto.text for one in test.get("progress")]
+    return "\n".join([str(one.value) for one in boxes] + lines)
+
+
+def labels(test: AppTest) -> list[str]:
+    return [one.label for one in test.button]
+
+
+def plan_small(test: AppTest, tmp_path: Path) -> AppTest:
+    """Fills the form in for the tiny model."""
+    test.run()
+    test.selectbox(key="study.pictures").set_value(str(tmp_path / "pictures"))
+    test.multiselect(key="study.models.imagenet50").set_value(["tiny"])
+    test.multiselect(key="study.methods.imagenet50").set_value(["gradcam", "gradient"])
+    return test.run()
+
+
+def until(test: AppTest, true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, told(test)
+        time.sleep(0.1)
+        test.run()
+
+
+def test_without_a_study_the_form_stands_there(page: AppTest, tmp_path: Path) -> None:
+    page.run()
+    assert not page.exception and not page.error
+    assert "No study yet" in told(page)
+    assert page.selectbox(key="study.pictures").options == ["Photos", "Imagenet50", "pictures"]
+    plan_small(page, tmp_path)
+    assert "3 pictures there, without class labels" in told(page)
+    assert "**48** results" in told(page) and "passes" in told(page)
+    assert not page.button(key="study.start").disabled
+
+
+@pytest.mark.parametrize("what", ["models", "methods"])
+def test_what_is_missing_is_said_and_nothing_starts(page: AppTest, tmp_path: Path, what: str) -> None:
+    plan_small(page, tmp_path)
+    page.multiselect(key=f"study.{what}.imagenet50").set_value([]).run()
+    assert f"Choose a {what[:-1]} first." in told(page)
+    assert page.button(key="study.start").disabled and not page.exception
+
+
+def test_a_study_is_started_followed_and_shown(page: AppTest, tmp_path: Path) -> None:
+    plan_small(page, tmp_path)
+    page.button(key="study.start").click().run()
+    assert not page.exception and not page.error
+    name = page.session_state["benchmark.chosen"]
+    assert page.query_params["study"] in (name, [name])
+    assert name.startswith("imagenet50-")
+    until(page, lambda: "Done: 48 results" in told(page))
+    assert not page.exception and not page.error
+    out = tmp_path / "data" / "studies" / name
+    assert Log(out).read()["unit"].nunique() == 48
+    assert page.dataframe, "the tables of its sections"
+    assert (out / "report.html").exists()
+    choice = Choice.model_validate(small(tmp_path / "pictures", set_score={}, limit=10).model_dump())
+    assert plan_of(choice).choice == choice
+    assert '"limit": 10' in (out / "study.json").read_text()
+
+
+def test_another_session_sees_it_and_the_address_leads_to_it(done: AppTest, tmp_path: Path) -> None:
+    begin(tmp_path / "data" / "studies" / "imagenet50-20261123-120000-fedcba", small(tmp_path / "pictures"))
+    done.run()
+    assert "Not begun" in told(done), "the newest comes first"
+    another = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300).switch_page("pages/benchmark.py")
+    another.query_params["study"] = NAME
+    another.run()
+    assert "Done: 48 results" in told(another)
+    another.query_params["study"] = "../../etc"
+    another.run()
+    assert "not there any more" in told(another) and not another.exception
+
+
+class Slow(InlineEngine):
+    """An engine that takes its time."""
+
+    def _job(self, request: Request) -> Job:
+        time.sleep(0.3)
+        return super()._job(request)
+
+
+def test_a_study_is_stopped_and_resumed(page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pages.parts import backend
+
+    slow = Slow()
+    monkeypatch.setattr(backend, "engine", lambda: slow)
+    begin(tmp_path / "data" / "studies" / NAME, small(tmp_path / "pictures", limit=1))
+    page.run()
+    assert "Not begun" in told(page)
+    page.button(key="study.resume").click().run()
+    assert not page.exception
+    until(page, lambda: " of 16 results" in told(page))
+    page.button(key="study.stop").click().run()
+    until(page, lambda: "Stopped at" in told(page))
+    before = Log(tmp_path / "data" / "studies" / NAME).read()
+    monkeypatch.setattr(slow, "_job", lambda request: InlineEngine._job(slow, request))
+    page.button(key="study.resume").click().run()
+    until(page, lambda: "Done: 16 results" in told(page))
+    assert 0 <= len(before) < len(Log(tmp_path / "data" / "studies" / NAME).read())
+
+
+def test_a_study_whose_pictures_are_gone_says_so_and_its_rows_stay(done: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "pictures").rename(tmp_path / "elsewhere")
+    for view in ("results", "pictures", "scatter", "files"):
+        done.session_state["benchmark.view"] = view
+        done.run()
+        assert not done.exception, view
+        assert "Done: 48 results" in told(done)
+    done.session_state["benchmark.view"] = "pictures"
+    done.run()
+    assert "There is no folder" in told(done)
+    assert len(done.dataframe[0].value) == 3
+
+
+def test_a_mistake_in_what_is_shown_leaves_the_page_and_the_means(
+    done: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xai_core.studies.imagenet50 import Imagenet50
+
+    def wrong(self: object, plan: object, rows: object) -> None:
+        raise KeyError(0)
+
+    monkeypatch.setattr(Imagenet50, "sections", wrong)
+    done.run()
+    assert not done.exception and "Not all can be shown (KeyError: 0)" in told(done)
+    assert len(done.dataframe[0].value) == 5
+
+
+def test_a_study_that_fails_says_why(page: AppTest, tmp_path: Path) -> None:
+    begin(tmp_path / "data" / "studies" / NAME, small(tmp_path / "nowhere"))
+    page.run()
+    page.button(key="study.resume").click().run()
+    until(page, lambda: "There is no folder" in told(page))
+    assert "Resume" in labels(page) and not page.exception
+
+
+def test_a_study_is_deleted_when_that_is_confirmed(done: AppTest, tmp_path: Path) -> None:
+    done.run()
+    done.button(key="study.delete.sure").click().run()
+    assert not done.exception
+    assert list((tmp_path / "data" / "studies").iterdir()) == []
+    assert "No study yet" in told(done) and "The study is deleted." in told(done)
+
+
+def test_pictures_are_sorted_and_filtered(done: AppTest) -> None:
+    done.session_state["benchmark.view"] = "pictures"
+    done.run()
+    assert not done.exception and not done.error
+    table = done.dataframe[0].value
+    assert list(table.columns[:2]) == ["", "Picture"] and "Disagreement of methods" in table.columns
+    spread = table["Disagreement of methods"].tolist()
+    assert spread == sorted(spread, reverse=True)
+    assert all(uri.startswith("data:image/") for uri in table[""])
+    done.text_input(key=f"pictures.text.{NAME}").set_value("2.PN").run()
+    assert done.dataframe[0].value["Picture"].tolist() == ["2.png"]
+    done.text_input(key=f"pictures.text.{NAME}").set_value("no such").run()
+    assert "No picture is left" in told(done)
+    done.text_input(key=f"pictures.text.{NAME}").set_value("").run()
+    slider = done.slider[0]
+    slider.set_range(spread[1], spread[0]).run()
+    assert done.dataframe[0].value["Disagreement of methods"].tolist() == spread[:2]
+
+
+@pytest.mark.parametrize("target", ["compare", "inspect"])
+def test_a_picture_opens_on_another_page(done: AppTest, tmp_path: Path, target: str) -> None:
+    from pages.parts import taken
+
+    done.session_state["benchmark.view"] = "pictures"
+    done.session_state["pictures.going"] = (taken.COMPARE if target == "compare" else taken.INSPECT, "1.png")
+    done.run()
+    assert not done.exception and not done.error
+    handed = done.session_state["taken"]
+    assert (handed.model, list(handed.methods), handed.seed) == ("tiny", ["gradcam", "gradient"], 0)
+    if target == "compare":
+        assert done.multiselect(key="methods").value == ["gradcam", "gradient"]
+        assert done.multiselect(key="models").value == ["tiny"]
+    else:
+        assert done.selectbox(key="inspect.method").value == "gradcam"
+        assert done.selectbox(key="inspect.model").value == "tiny"
+    assert done.session_state[f"gallery.folder:{tmp_path / 'pictures'}.kept"] == "1.png"
+
+
+def test_the_scatter_has_a_dot_for_every_map(done: AppTest) -> None:
+    done.session_state["benchmark.view"] = "scatter"
+    done.run()
+    assert not done.exception and not done.error
+    assert "15 maps" in told(done)
+
+
+def test_nothing_but_galleries_and_named_folders_can_be_chosen(page: AppTest, tmp_path: Path) -> None:
+    from pages.parts import planning
+
+    write_pictures(tmp_path / "pictures" / "inner", 1)
+    write_pictures(tmp_path / "secret", 1)
+    page.run()
+    page.selectbox(key="study.pictures").set_value(str(tmp_path / "pictures")).run()
+    folder = page.selectbox(key=f"study.folder.{tmp_path / 'pictures'}")
+    assert folder.options == ["All of it", "inner"]
+    folder.set_value("inner").run()
+    assert "1 picture there" in told(page)
+    assert set(planning.places()) == {"gallery:photos", "gallery:imagenet50", str(tmp_path / "pictures")}
+
+
+def test_what_happens_to_the_picture_is_handed_over_too(done: AppTest) -> None:
+    from pages.parts.taken import Taken
+    from xai_core.corruptions.chain import step
+
+    steps = [step("resolution", 4), step("gaussian_noise", 25)]
+    done.session_state["taken"] = Taken("tiny", {"gradient": {}}, steps, seed=3, alone=True)
+    done.session_state["corruptions"] = [one.name for one in steps]
+    done.switch_page("pages/compare.py").run()
+    assert not done.exception and not done.error
+    assert done.slider(key="corruption.gaussian_noise").value == 25
+    assert done.slider(key="corruption.resolution").value == 4
+    assert done.multiselect(key="corruptions").value == ["resolution", "gaussian_noise"]
+    assert done.number_input(key="seed").value == 3

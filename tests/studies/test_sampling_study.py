@@ -1,0 +1,163 @@
+"""The study `sampling`: what it asks for, and what planted rows say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xai_core.engine.inline import InlineEngine
+from xai_core.registry import STUDIES
+from xai_core.studies.sampling import NATS, NORM, SamplingStudy, drop_of
+from xai_core.studies.sampling_findings import claims, maps_of, peak_share, ratios, sections, table_of
+from xai_core.types import XaiError
+
+from .small import done, exhibits_of, folder_of, plan_for, said
+from .test_comparing import row
+
+SMALL = {"samples": 4, "drops": "0, 0.5, 0.7", "embedded": 2, "each": 3, "explained": 1, "epochs": 1}
+
+
+def test_drops_are_numbers_between_0_and_1() -> None:
+    assert STUDIES["sampling"].make({"drops": "1,.7, 0"}).model_dump()["drops"] == "0, 0.7, 1"
+    for text, sentence in (("a", "these are no numbers"), ("0, 1.1", "between 0 and 1")):
+        with pytest.raises(XaiError, match=rf"sampling.drops={text} does not fit: .*{sentence}"):
+            STUDIES["sampling"].make({"drops": text})
+    assert drop_of("p=0.7") == drop_of("p=0.7 times input") == 0.7 and np.isnan(drop_of("s0"))
+
+
+def test_the_papers_settings_are_s4s() -> None:
+    study = STUDIES["sampling"].make()
+    assert isinstance(study, SamplingStudy)
+    assert (study.samples, study.noise_level, study.method_seed) == (50, 0.15, 1860867)
+    labels = [variant.label for variant in study.variants if variant.method == "feature_suppression"]
+    assert labels == [*(f"p={drop / 10:g}" for drop in range(11)), "p=0.7 times input"]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The rows of a small run with labels."""
+    from ..conftest import write_tiny_card
+
+    folder = tmp_path_factory.mktemp("sampling")
+    with pytest.MonkeyPatch.context() as patch:
+        write_tiny_card(folder / "models")
+        patch.setenv("XAI_DATA", str(folder / "data"))
+        patch.setenv("XAI_MODELS_DIR", str(folder / "models"))
+        patch.setenv("XAI_THREADS", "1")
+        patch.setenv("XAI_DEVICE", "cpu")
+        plan = plan_for("sampling", folder_of(folder / "pictures", 4, labels=True), **SMALL)
+        engine = InlineEngine()
+        standing, rows = done(plan, folder / "out", engine)
+        size = plan.size()
+        assert standing.done == size.units and standing.failed == 0
+        assert standing.passes == size.passes - 4, "all is told before but for what each picture's class takes"
+    return rows
+
+
+def test_a_run_has_a_row_for_every_map_and_no_picture_dropped_is_the_gradient(ran: pd.DataFrame) -> None:
+    maps = maps_of(ran)
+    assert set(maps["seed"]) == {1860867}
+    nats, norms = (table_of(maps, score).dropna(axis=1, how="all") for score in (NATS, NORM))
+    assert nats.shape == (4, 4 + 3 + 1 + 4) and norms.shape == (4, 4 + 3 + 1)
+    for table in (nats, norms):
+        np.testing.assert_allclose(table["feature_suppression@p=0"], table["gradient"], rtol=1e-4)
+    relative = ran[(ran["score"] == "mutual_information.relative") & (ran["method"] == "integrated_gradients")]["value"]
+    assert (relative.dropna() == 1).all()
+    ours = ratios(maps).frame.set_index("Method")["Ratio"]
+    assert ours["Integrated gradients"] == pytest.approx(1) and ours.idxmax() == "Luminance"
+
+
+def test_a_run_has_the_embedding_and_fine_tuning(ran: pd.DataFrame) -> None:
+    titles = [section.title for section in sections(ran)]
+    assert titles == [
+        "S4's claims here",
+        "What maps tell, by the probability to drop a pixel",
+        "Where the samples lie for the network",
+        "Before and after fine-tuning",
+    ]
+    shown = {name: one.frame for name, one in exhibits_of(sections(ran)).items()}
+    points = shown["embedding"].groupby("Samples").size()
+    assert sorted(points) == [2, 6, 6, 6] and shown["embedding"].notna().all(axis=None)
+    assert len(shown["embedding-distances"]) == 4
+    accuracy = shown["fine-tuning-accuracy"]
+    assert list(accuracy["Learnt with"]) == ["luminance", "noise", "none"] and accuracy["Before"].nunique() == 1
+    maps = shown["fine-tuning-maps"]
+    assert len(maps) == 4 * 3 and (maps.groupby("Method")["Nats before"].nunique() == 1).all()
+    assert (maps["Similarity"] <= 1).all() and (maps["Pictures"] == 1).all()
+    text = said(sections(ran))
+    assert "resembles the picture" in text and "cannot be told here" in text
+
+
+def test_without_labels_nothing_is_tuned(tmp_path: Path, tiny_card: Path) -> None:
+    plan = plan_for("sampling", folder_of(tmp_path / "pictures", 3), **SMALL)
+    assert {unit.request.title for unit in plan.study.trials(plan)} == {"Samples in the embedding"}
+    plan = plan_for("sampling", tmp_path / "pictures", **{**SMALL, "embedded": 0})
+    assert list(plan.study.trials(plan)) == []
+
+
+# -- planted rows ------------------------------------------------------------------------------------------------------
+
+HEIGHTS = {0.0: 0.1, 0.3: 0.15, 0.5: 0.2, 0.7: 0.3, 0.9: 0.2, 1.0: 0.05}
+
+
+def planted(
+    pictures: int = 10, heights: dict[float, float] = HEIGHTS, others: float = 0.12, times: float = 0.4
+) -> pd.DataFrame:
+    random = np.random.default_rng(1)
+    lines = []
+    for picture in range(pictures):
+        easy = random.normal(scale=0.05)
+        values: dict[tuple[str, str], float] = {
+            ("feature_suppression", f"p={drop:g}"): height for drop, height in heights.items()
+        }
+        values |= {(name, ""): others for name in ("smoothgrad", "integrated_gradients", "gradient")}
+        values["luminance", ""] = 3.0
+        values["smoothgrad", "absolute"] = others + 0.1
+        values["feature_suppression", "p=0.7 times input"] = times
+        for (method, variant), value in values.items():
+            noisy = value + easy + random.normal(scale=0.01)
+            lines.append(row(picture, method, noisy, NATS, variant=variant))
+            lines.append(row(picture, method, 10 * noisy, NORM, variant=variant))
+    return pd.DataFrame(lines)
+
+
+def verdicts(rows: pd.DataFrame) -> list[str]:
+    return [verdict for verdict, _ in claims(maps_of(rows)).values()]
+
+
+def test_planted_claims_hold_or_do_not() -> None:
+    assert verdicts(planted()) == ["yes"] * 4
+    assert verdicts(planted(others=0.5)) == ["no", "no", "no", "yes"]
+    assert verdicts(planted(times=0.05)) == ["yes", "no", "yes", "yes"]
+    assert verdicts(planted(heights={**HEIGHTS, 0.3: 0.4})) == ["yes", "yes", "yes", "no"]
+    assert verdicts(planted(5)) == ["unknown"] * 4
+    coarse = {0.0: 0.1, 0.5: 0.2, 1.0: 0.1}
+    assert verdicts(planted(heights=coarse)) == ["unknown"] + ["yes"] + ["unknown"] * 2
+    assert verdicts(planted(heights={**HEIGHTS, 0.7: 0.2, 0.5: 0.2}))[-1] == "unknown"
+    text = said(sections(planted()))
+    assert "holds here. At p = 0.7 it tells, in nats, 0.1" in text and "brightness has 3" in text
+
+
+def test_curves_have_a_line_for_each_method_and_means_that_were_planted() -> None:
+    charts = exhibits_of(sections(planted()))
+    curve = charts["mutual-information"]
+    lines = curve.frame.groupby("Method").size()
+    assert set(lines) == {len(HEIGHTS)} and len(lines) == 4
+    own = curve.frame[curve.frame["Method"] == "Feature suppression"].set_index("Dropped")[curve.y]
+    level = curve.frame[curve.frame["Method"] == "Gradient"][curve.y]
+    assert level.nunique() == 1
+    for drop, height in HEIGHTS.items():
+        assert own[drop] - level.iloc[0] == pytest.approx(height - 0.12, abs=0.02)
+    norms = charts["gradient-norm"].frame
+    np.testing.assert_allclose(norms[charts["gradient-norm"].y] / curve.frame[curve.y], 10)
+
+
+def test_peaks_are_counted_over_draws() -> None:
+    values = np.array([[0.0, 1.0, 0.5], [0.0, 0.4, 0.5]])
+    inside = np.array([False, True, False])
+    assert peak_share(values[:1], inside) == 1
+    assert peak_share(values, inside) == pytest.approx(0.75, abs=0.04)  # all but twice the second picture
+    assert peak_share(values, ~inside) == pytest.approx(0.25, abs=0.04)
