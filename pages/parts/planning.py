@@ -35,7 +35,7 @@ def form(started: Callable[[str], None]) -> None:
     name = str(
         left.selectbox(
             "Study",
-            list(STUDIES.entries()),
+            sorted(STUDIES.entries(), key=_trains),
             format_func=lambda one: STUDIES[one].title,
             key="study.name",
         )
@@ -53,6 +53,11 @@ def form(started: Callable[[str], None]) -> None:
             values |= _pictures()
         with right:
             values |= _what(kind, name)
+    else:
+        with left:
+            values |= _own(name)
+        with right:
+            values |= _maps(kind, name)
     with left:
         preset, seed = st.columns([2, 1], vertical_alignment="bottom")
         with preset:
@@ -61,6 +66,12 @@ def form(started: Callable[[str], None]) -> None:
     with right:
         values |= _parameters(spec, values)
     _start(values, started)
+
+
+def _trains(name: str) -> bool:
+    """Whether a study trains networks of its own; those that look at pictures come first."""
+    kind: Any = STUDIES[name].make()
+    return not kind.of_pictures
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
@@ -129,6 +140,20 @@ def _pictures() -> dict[str, Any]:
     return {"pictures": where, "limit": None if limit is None else int(limit), "masks": whose}
 
 
+def _own(name: str) -> dict[str, Any]:
+    """The folder that a study may train on, where its parameters ask for one."""
+    known = {str(path): path.name for path in settings.current().picture_folders}
+    where = st.selectbox(
+        "Pictures of your own",
+        ["", *known],
+        format_func=lambda one: known.get(one, "None"),
+        help="This study trains networks of its own, on a data set that the parameters name. Where they say folder, it "
+        "takes one of the folders in XAI_PICTURES_DIR.",
+        key=f"study.own.{name}",
+    )
+    return {"pictures": _folder(where) if where in known else ""}
+
+
 def _folder(root: str) -> str:
     """The folder itself, or one in it."""
     inside = _folders(root)
@@ -171,6 +196,10 @@ def _what(kind: Study, name: str) -> dict[str, Any]:
     for one in models:
         if not ready[one]:
             background.weights_needed(cards[one])
+    return {"models": tuple(models), **_maps(kind, name)}
+
+
+def _maps(kind: Study, name: str) -> dict[str, Any]:
     methods: Sequence[str] = ()
     if kind.of_methods:
         methods = st.multiselect(
@@ -183,7 +212,7 @@ def _what(kind: Study, name: str) -> dict[str, Any]:
             placeholder="Choose methods",
             key=f"study.methods.{name}",
         )
-    return {"models": tuple(models), "methods": tuple(methods)}
+    return {"methods": tuple(methods)}
 
 
 def _methods() -> list[str]:
@@ -258,13 +287,11 @@ def _start(values: Mapping[str, Any], started: Callable[[str], None]) -> None:
 def _missing(values: Mapping[str, Any]) -> str:
     """What has to be chosen or downloaded first."""
     kind: Any = STUDIES[values["study"]].make()
-    if not kind.of_pictures:
-        return ""
-    if not values["models"]:
+    if kind.of_pictures and not values["models"]:
         return "Choose a model first."
     if kind.of_methods and not values["methods"]:
         return "Choose a method first."
-    late = [MODELS[name].title for name in values["models"] if weights.status(MODELS[name]).state != "ready"]
+    late = [MODELS[name].title for name in values.get("models", ()) if weights.status(MODELS[name]).state != "ready"]
     return f"{' and '.join(late)} must be downloaded first." if late else ""
 
 
