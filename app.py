@@ -11,6 +11,7 @@ page = st.navigation(
     [
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:", default=True),
         st.Page("pages/inspect.py", title="Inspect", icon=":material/frame_inspect:"),
+        st.Page("pages/robustness.py", title="Robustness", icon=":material/blur_on:"),
         st.Page("pages/layers.py", title="Layers", icon=":material/layers:"),
         st.Page("pages/lab.py", title="Perturbation lab", icon=":material/science:"),
         st.Page("pages/benchmark.py", title="Benchmark", icon=":material/leaderboard:"),

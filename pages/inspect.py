@@ -12,6 +12,7 @@ import streamlit as st
 
 from pages.parts import backend, components, forms, live, masks, picture, progress, taken
 from xai_core.classifiers.cards import Card
+from xai_core.corruptions.chain import Step, label
 from xai_core.engine.comparison import Comparison, Variant
 from xai_core.engine.following import Place, Standing, follow
 from xai_core.engine.requests import Action, Explain, Probe, Request, Survey, evaluate
@@ -51,6 +52,7 @@ class Wish:
     against: int | None
     seed: int
     mask: Mask | None
+    corruptions: tuple[Step, ...] = ()
 
     @property
     def variant(self) -> Variant:
@@ -63,6 +65,7 @@ class Wish:
             self.picture,
             [self.card],
             [self.variant],
+            self.corruptions,
             scores=scores,
             mask=self.mask,
             target=self.target,
@@ -109,6 +112,9 @@ def _wish(chosen: Picture, card: Card) -> Wish:
     spec = METHODS[str(method)]
     preset = forms.effort("inspect.preset")
     parameters = _parameters(spec, preset, card)
+    corruptions = taken.steps()
+    if corruptions and not st.toggle(f"Corrupted by {label(corruptions)}", value=True, key="inspect.corrupted"):
+        corruptions = ()
     target = forms.class_choice(
         "Explained class", card.labels, "The model's top class", "Type to search.", key="inspect.target"
     )
@@ -120,7 +126,7 @@ def _wish(chosen: Picture, card: Card) -> Wish:
         st.number_input("Seed", 0, 2**31, taken.seed(), key="inspect.seed", help="Everything random follows from it.")
     )
     mask = masks.choose(chosen).mask
-    return Wish(chosen, card, parameters, spec, preset, target, against, seed, mask)
+    return Wish(chosen, card, parameters, spec, preset, target, against, seed, mask, corruptions)
 
 
 def _parameters(spec: Spec, preset: str, card: Card) -> Parameters:

@@ -16,7 +16,7 @@ from tests.checks import is_sentence
 from tests.conftest import write_tiny_card
 from xai_core import api
 from xai_core.registry import METHODS, SCORES
-from xai_core.types import Cost, Mask, Picture
+from xai_core.types import Cost, Mask, Picture, XaiError
 
 
 @pytest.fixture
@@ -305,3 +305,26 @@ def test_masks_and_seeds_that_make_no_sense_are_refused_in_one_sentence(model: A
         with pytest.raises(xc.XaiError) as error:
             xc.explain(model, picture, "gradcam", seed=seed)
         assert is_sentence(str(error.value))
+
+
+def test_a_region_that_a_map_ranks_highest_can_be_covered(model: Any, picture: Picture) -> None:
+    from xai_core.corruptions.region import cover
+    from xai_core.scores.ranking import top_fraction
+
+    clean = xc.explain(model, picture, "gradcam")
+    step = cover(top_fraction(clean.values, 0.3, seed=0))
+    covered = xc.explain(model, picture, "gradcam", corruptions=[step])
+    assert covered.corruptions == (step.text,) and covered.key != clean.key
+    occluded = model.predict(picture, [step]).occluded
+    assert occluded is not None and occluded.mean() == pytest.approx(0.3, abs=1e-3)
+    scored = xc.score(model, picture, covered, ["robustness"], corruptions=[step])["robustness"]
+    assert -1 <= scored.values["spearman"] < 1
+    with pytest.raises(XaiError, match="cannot be read back"):
+        xc.score(model, picture, covered, ["robustness"])
+
+
+def test_where_a_corruption_moves_pixels_robustness_says_why_it_is_undefined(model: Any, picture: Picture) -> None:
+    saliency = xc.explain(model, picture, "gradcam", corruptions=["imagenetc_zoom_blur=3"])
+    found = xc.score(model, picture, saliency, ["robustness"])["robustness"]
+    assert all(np.isnan(value) for value in found.values.values())
+    assert all("moves pixels" in reason for reason in found.reasons.values())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -69,6 +70,31 @@ def strip(
         figures.append(f'<figure>{inside}<figcaption title="{escape(text)}">{escape(text)}</figcaption></figure>')
     row = f'<div class="strip" style="max-width: {max(27, 9 * len(figures))}rem">{"".join(figures)}</div>'
     place.html(f'{row}<div class="strip-words">{escape(below)}</div>')
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture of a sheet with words under it, or a message where it is missing."""
+
+    src: str
+    words: str
+    message: str = ""
+
+
+def sheet(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[Tile]]]) -> None:
+    """Rows of pictures under common heads, the first of which stands over the rows' titles."""
+    count = len(heads) - 1
+    parts = [f'<div class="head">{escape(head)}</div>' for head in heads]
+    for title, tiles in rows:
+        parts.append(f'<div class="title">{escape(title)}</div>')
+        for tile in tiles:
+            words = escape(tile.words)
+            inside = f'<div class="empty">{escape(tile.message)}</div>'
+            if tile.src:
+                inside = f'<img src="{tile.src}" alt="{escape(title)}, {words}">'
+            parts.append(f'<figure>{inside}<figcaption title="{words}">{words}</figcaption></figure>')
+    width = f"max-width: {8 + 11 * count}rem; grid-template-columns: 6.5rem repeat({count}, minmax(5rem, 1fr))"
+    st.html(f'<div class="sheet strip" style="{width}">{"".join(parts)}</div>')
 
 
 BEFORE = {

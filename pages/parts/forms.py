@@ -123,7 +123,8 @@ def _class_words(labels: tuple[str, ...]) -> dict[int, str]:
 
 def corruptions() -> tuple[Step, ...]:
     """A slider for every chosen corruption, in the order in which they were chosen; each starts at no effect."""
-    chosen: list[str] = st.session_state.setdefault("corruptions", list(FIRST_CORRUPTIONS))
+    given = {one.name: one for one in taken.steps()}
+    chosen: list[str] = st.session_state.setdefault("corruptions", list(dict.fromkeys([*FIRST_CORRUPTIONS, *given])))
     sliders = st.container()
     with st.popover("More corruptions, and their order", icon=":material/blur_on:", width="stretch"):
         for family, title in CORRUPTION_FAMILIES.items():
@@ -141,9 +142,9 @@ def corruptions() -> tuple[Step, ...]:
             placeholder="None",
             key="corruptions",
         )
-        others = {name: corruption_settings(CORRUPTIONS[name], "corruption.", taken.corruption(name)) for name in names}
+        others = {name: corruption_settings(CORRUPTIONS[name], "corruption.", given.get(name)) for name in names}
     with sliders:
-        steps = tuple(step(name, _slider(CORRUPTIONS[name]), **others[name]) for name in names)
+        steps = tuple(step(name, _slider(CORRUPTIONS[name], given.get(name)), **others[name]) for name in names)
         if titles := moving(steps):
             st.caption(f":material/open_with: {titles} moves pixels: {MOVED}")
     return steps
@@ -172,23 +173,22 @@ def _pick(family: str) -> None:
     st.session_state.corruptions = kept + [name for name in ticked if name not in kept]
 
 
-def corruption_settings(spec: Spec, kind: str, given: Parameters | None = None) -> dict[str, Any]:
-    """Widgets of what a corruption has beside its main parameter, starting at what is `given`; `kind` begins their
+def corruption_settings(spec: Spec, kind: str, given: Step | None = None) -> dict[str, Any]:
+    """Widgets of what a corruption has beside its main parameter, starting at a `given` step's; `kind` begins their
     keys."""
     options = [option for option in spec.options if option.name != spec.primary]
+    start = given.corruption if given is not None else spec.make()
     if options:
         st.markdown(f"**{spec.title}**", help=spec.summary)
-    start = {option.name: option.default for option in options} | (given.model_dump() if given is not None else {})
-    return {option.name: widget(option, start[option.name], f"{kind}{spec.name}.{option.name}") for option in options}
+    return {one.name: widget(one, getattr(start, one.name), f"{kind}{spec.name}.{one.name}") for one in options}
 
 
-def _slider(spec: Spec) -> Any:
+def _slider(spec: Spec, given: Step | None = None) -> Any:
     option = next(option for option in spec.options if option.name == spec.primary)
     number = int if option.kind == "int" else float
     assert option.low is not None and option.high is not None and spec.neutral is not None
     unit = f", {option.unit}" if option.unit else ""
-    given = taken.corruption(spec.name)
-    start = spec.neutral if given is None else min(max(getattr(given, option.name), option.low), option.high)
+    start = spec.neutral if given is None else min(max(given.value, option.low), option.high)
     return st.slider(
         f"{spec.title} ({option.name}{unit})",
         number(option.low),

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from xai_core.corruptions.chain import Step
-from xai_core.registry import METHODS, MODELS, Parameters
+from xai_core.registry import CORRUPTIONS, METHODS, MODELS
 
 COMPARE, INSPECT = "pages/compare.py", "pages/inspect.py"
 
@@ -33,8 +33,9 @@ def to_compare(model: str, method: str, **values: Any) -> None:
 def open_with(page: str, what: Taken) -> None:
     """Opens a page with all of this."""
     st.session_state.taken = what
-    if what.corruptions:
-        st.session_state.corruptions = list(dict.fromkeys(one.name for one in what.corruptions))
+    named = [one.name for one in what.corruptions if one.name in CORRUPTIONS]
+    if named:
+        st.session_state.corruptions = list(dict.fromkeys(named))
     st.switch_page(page)
 
 
@@ -63,9 +64,9 @@ def values(method: str) -> Mapping[str, Any]:
     return _taken().methods.get(method, {})
 
 
-def corruption(name: str) -> Parameters | None:
-    """What was said of a corruption; None where nothing was."""
-    return next((one.corruption for one in _taken().corruptions if one.name == name), None)
+def steps() -> tuple[Step, ...]:
+    """The corruptions that were handed over."""
+    return tuple(_taken().corruptions)
 
 
 def seed() -> int:

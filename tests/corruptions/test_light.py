@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_core.corruptions.dropping import PixelDropping
 from xai_core.corruptions.light import Brightness, Contrast
+from xai_core.corruptions.suppression import PixelDropping
 from xai_core.types import Pixels
 
 FACTORS = st.floats(0, 4, allow_nan=False)

@@ -15,6 +15,7 @@ from tests.checks import is_sentence, state_of
 from tests.conftest import write_tiny_card
 from tests.engine.asking import explain, score
 from xai_core.classifiers.evaluator import Classifier
+from xai_core.engine.cache import Cache
 from xai_core.engine.executor import Executor
 from xai_core.engine.requests import Predict
 from xai_core.scores.base import Undefined
@@ -148,13 +149,30 @@ def test_a_network_that_forgot_is_another_request(executor: Executor) -> None:
 def test_maps_of_networks_that_forgot_are_remembered(executor: Executor) -> None:
     first = checked(executor, "gradient")
     loaded: list[str] = []
-    executor._randomised = None
+    executor._randomised.clear()
     load = Classifier.load
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Classifier, "load", lambda *given: loaded.append("again") or load(*given))
         again = checked(executor, "gradient", blocks=3)
     assert not loaded
     np.testing.assert_array_equal(again.curves["ssim"].y, first.curves["ssim"].y[:4])
+
+
+def test_a_network_that_forgot_is_made_once_for_several_methods_while_there_is_room(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    load = Classifier.load
+    monkeypatch.setattr(Classifier, "load", lambda *given: loaded.append(given[2:]) or load(*given))
+    first = checked(executor, "gradient", blocks=3)
+    checked(executor, "gradcam", blocks=3)
+    assert len(loaded) == 4, "the classifier, and three stages"
+    executor._models_limit = 1
+    checked(executor, "sobel", blocks=3)
+    assert len(executor._randomised) == 1
+    executor.cache = Cache.from_settings()
+    again = checked(executor, "gradient", blocks=3)
+    np.testing.assert_array_equal(again.curves["ssim"].y, first.curves["ssim"].y)
 
 
 @pytest.mark.slow

@@ -51,6 +51,16 @@ def test_an_interval_is_near_that_of_the_normal_distribution_and_the_same_every_
     assert found == mean_interval(values[::-1])
 
 
+@pytest.mark.parametrize("count", [4, 12, 50])
+def test_an_interval_is_that_of_scipy(count: int) -> None:
+    values = np.random.default_rng(count).exponential(size=count)
+    reference = stats.bootstrap((values,), np.mean, n_resamples=9999, rng=np.random.default_rng(0)).confidence_interval
+    found = mean_interval(values, resamples=9999)
+    width = reference.high - reference.low
+    assert found.low == pytest.approx(reference.low, abs=0.03 * width)
+    assert found.high == pytest.approx(reference.high, abs=0.03 * width)
+
+
 def test_undefined_values_are_left_out_and_counted() -> None:
     found = mean_interval([1.0, NAN, 2.0, 3.0, NAN])
     assert (found.mean, found.n, found.undefined) == (2.0, 3, 2)

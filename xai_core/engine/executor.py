@@ -92,8 +92,8 @@ class Executor:
         self._models: OrderedDict[str, Classifier] = OrderedDict()
         self._models_limit = now.models_mb * settings.MEGABYTE
         self._pictures: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
-        self._randomised: tuple[tuple[Classifier, Randomised], Classifier] | None = None
-        """The last classifier with layers that were initialised anew, and what it was made from."""
+        self._randomised: OrderedDict[tuple[Classifier, Randomised], Classifier] = OrderedDict()
+        """Classifiers with layers that were initialised anew, and what each was made from; several maps take one."""
         torch.set_num_threads(now.cpu_threads)
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
@@ -160,6 +160,7 @@ class Executor:
             self._drop(name)
             known = self._models[name] = Classifier.load(card, self.device)
         self._models.move_to_end(name)
+        self._make_room(0)
         while len(self._models) > 1 and sum(one.bytes for one in self._models.values()) > self._models_limit:
             self._drop(next(iter(self._models)))
         return known
@@ -186,8 +187,8 @@ class Executor:
 
     def _drop(self, name: str) -> None:
         self._models.pop(name, None)
-        if self._randomised is not None and self._randomised[1].card.name == name:
-            self._randomised = None
+        for made in [made for made in self._randomised if made[0].card.name == name]:
+            del self._randomised[made]
         for held in [held for held in self._pictures if held[0] == name]:
             del self._pictures[held]
 
@@ -210,10 +211,18 @@ class Executor:
         if given.randomised is None:
             return classifier
         wanted = (classifier, given.randomised)
-        if self._randomised is None or self._randomised[0] != wanted:
-            self._randomised = None  # one at a time is enough, and its memory is free before the next
-            self._randomised = wanted, Classifier.load(classifier.card, self.device, given.randomised)
-        return self._randomised[1]
+        if wanted not in self._randomised:
+            self._make_room(classifier.bytes)
+            self._randomised[wanted] = Classifier.load(classifier.card, self.device, given.randomised)
+        self._randomised.move_to_end(wanted)
+        return self._randomised[wanted]
+
+    def _make_room(self, needed: int) -> None:
+        """Forgets the least recently used of the changed classifiers until there is room for another one."""
+        held = (*self._models.values(), *self._randomised.values())
+        taken = sum(one.bytes for one in held) + needed
+        while self._randomised and taken > self._models_limit:
+            taken -= self._randomised.popitem(last=False)[1].bytes
 
     def _background(self, name: str, classifier: Classifier) -> torch.Tensor:
         found = galleries.background(name)

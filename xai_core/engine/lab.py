@@ -19,7 +19,7 @@ from ..explainers.base import Explainer
 from ..registry import MODELS, Parameters
 from ..seeds import derive
 from ..trials.base import Earlier
-from ..types import Cost, Floats, Pixels, Score, XaiError
+from ..types import Cost, Floats, Pixels, Score, XaiError, array_digest
 from .requests import Input, Trial
 from .run import EngineRun, Watch
 
@@ -124,7 +124,8 @@ class EngineLab:
         found = np.empty(frames.shape[:3], dtype=np.float32)
         pictures = self._pictures(classifier)
         for place, (frame, target) in enumerate(zip(frames, targets, strict=True)):
-            run = self.run(classifier, frame, int(target), derive(self.seed, "map", place), pictures)
+            seed = derive(self.seed, "map", place, array_digest(frame))
+            run = self.run(classifier, frame, int(target), seed, pictures)
             values = np.asarray(cast(Explainer, parameters).explain(run).values, dtype=np.float32)
             if values.shape != frame.shape[:2]:
                 raise ValueError(f"{method} made a map of {values.shape}, not {frame.shape[:2]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -43,11 +43,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Reading:
-    """One value of a result: "score.part", not-a-number where undefined, and then the reason."""
+    """One value of a result: "score.part", not-a-number where undefined, and then the reason.
+
+    `place` is where it belongs when that is not the unit's: a unit may be about many pictures.
+    """
 
     score: str
     value: float
     reason: str = ""
+    place: Place | None = None
 
 
 Read = Callable[[Result], Iterable[Reading]]
@@ -114,6 +118,20 @@ def predicted(place: Place, given: Input) -> Unit:
     return Unit(place, Predict(given), read)
 
 
+def each_picture(place: Place, parts: tuple[str, ...], reason: str) -> Read:
+    """Reads what every picture adds to a trial's values: details by part, and the pictures' numbers in `places`."""
+
+    def read(result: Result) -> Iterator[Reading]:
+        assert isinstance(result, Score)
+        for row, number in enumerate(result.details["places"]):
+            picture = replace(place, picture=f"{place.picture}{int(number):05d}")
+            for part in parts:
+                value = float(result.details[part][row])
+                yield Reading(f"{result.name}.{part}", value, reason if math.isnan(value) else "", picture)
+
+    return read
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A picture of the study before one model: the clean `input`, and the class that is explained, its own top class.
@@ -136,7 +154,7 @@ class Study(Parameters):
     """Base of every study: its fields are its parameters."""
 
     of_pictures: ClassVar[bool] = True
-    """Whether it looks at the user's pictures, with models and methods."""
+    """Whether it looks at the user's pictures, with models."""
     of_methods: ClassVar[bool] = True
     """Whether methods can be chosen."""
     default_models: ClassVar[tuple[str, ...]] = ("efficientnet_lite0",)

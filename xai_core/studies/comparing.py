@@ -445,16 +445,17 @@ def _headings(scores: Sequence[str]) -> dict[str, str]:
 
 
 def _undefined(found: pd.DataFrame, heads: dict[str, str]) -> list[str]:
-    """A sentence for each score of which values are undefined, with the most frequent reason."""
-    said = []
+    """Sentences on scores of which values are undefined, with the most frequent reason."""
+    said: dict[str, list[str]] = {}
     for score in heads:
         part = found[found["score"] == score]
         gaps = part[part["value"].isna()]
         if len(gaps):
             reason, _ = Counter(gaps["reason"]).most_common(1)[0]
             why = f", mostly: {reason}" if reason else ""
-            said.append(f"{score_title(score)}: {len(gaps)} of {len(part)} values are undefined{why.rstrip('.')}.")
-    return said
+            how = f"{len(gaps)} of {len(part)} values are undefined{why.rstrip('.')}."
+            said.setdefault(how, []).append(score_title(score))
+    return [f"{'; '.join(titles)}: {how}" for how, titles in said.items()]
 
 
 def _column(name: str) -> str:

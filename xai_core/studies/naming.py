@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ..explainers.baselines import BASELINES
-from ..registry import ARROWS, CORRUPTIONS, METHODS, MODELS, SCORES, Better, Value
+from ..registry import ARROWS, CORRUPTIONS, METHODS, MODELS, SCORES, TRIALS, Better, Value
 
 OTHERS = {
     "prediction.probability": "Probability of the class",
@@ -17,9 +17,9 @@ OTHERS = {
 
 
 def value_of(score: str) -> Value | None:
-    """What the registry knows of "score.part"."""
+    """What the registries know of "score.part", which a score yields or a trial."""
     name, _, part = score.partition(".")
-    return SCORES[name].values.get(part) if name in SCORES else None
+    return next((registry[name].values.get(part) for registry in (SCORES, TRIALS) if name in registry), None)
 
 
 def better(score: str) -> Better | None:

@@ -165,12 +165,17 @@ def plan_of(choice: Choice) -> Plan:
     """The plan for a choice; raises `XaiError` for what does not fit. Weights need not be here yet."""
     spec = STUDIES[choice.study]
     study = cast(Study, spec.make(choice.set_study, choice.preset))
+    methods = choice.methods or study.default_methods
+    variants = tuple(variants_for(methods, choice.preset, choice.set)) if study.of_methods else ()
     if not study.of_pictures:
-        return Plan(choice, spec, study, None, (), (), masks_for("none"))
+        for given, what in ((choice.models, "models"), (choice.limit, "limit")):
+            if given:
+                raise XaiError(f"The study {choice.study} trains networks of its own, so it takes no {what}.")
+        plan = Plan(choice, spec, study, None, (), variants, masks_for("none"))
+        next(study.trials(plan), None)  # what does not fit is said now
+        return plan
     if not choice.pictures:
         raise XaiError(f"The study {choice.study} looks at pictures: name a folder with them, or gallery:photos.")
     cards = tuple(MODELS[name] for name in choice.models or study.default_models)
-    methods = choice.methods or study.default_methods
-    variants = tuple(variants_for(methods, choice.preset, choice.set)) if study.of_methods else ()
     pictures = open_set(choice.pictures, choice.limit)
     return Plan(choice, spec, study, pictures, cards, variants, masks_for(choice.masks))

@@ -50,8 +50,12 @@ class Contradiction:
     computed: float
 
     @property
+    def sign(self) -> str:
+        return f"≠ {self.computed:.5g}".replace("-", "−")
+
+    @property
     def words(self) -> str:
-        return f"printed {self.printed:g}, by S1's own formula {self.computed:.4g}"
+        return f"printed {self.printed:g}, by S1's own formula {self.computed:.5g}".replace("-", "−")
 
 
 def contradictions() -> list[Contradiction]:

@@ -62,7 +62,11 @@ class Log:
         before = self.files()
         number = int(before[-1].stem.rpartition("-")[2]) + 1 if before else 0
         plain = [
-            {**asdict(row.place), **asdict(row.reading), "key": row.key, "unit": row.unit, "failed": row.failed}
+            {
+                **asdict(row.place),
+                **{name: getattr(row.reading, name) for name in ("score", "value", "reason")},
+                **{name: getattr(row, name) for name in ("key", "unit", "failed")},
+            }
             for row in rows
         ]
         final = self.folder / f"batch-{number:06d}.parquet"
@@ -94,6 +98,8 @@ class Log:
         if not tables:
             return _schema().empty_table().to_pandas()
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        done = frame.loc[~frame["failed"], "unit"]
+        frame = frame[~(frame["failed"] & frame["unit"].isin(done))]
         frame = frame.sort_values("failed", ascending=False, kind="stable")  # what failed gives way
         frame = frame.drop_duplicates([*PLACE, "score"], keep="last")
         return frame.sort_values(list(ORDER), kind="stable").reset_index(drop=True)

@@ -284,7 +284,7 @@ class _Runner:
             self._failed += 1
         else:
             readings, key = unit.readings(job.result), job.result.key
-        self._rows += [Row(unit.place, reading, key, unit.name, failed) for reading in readings]
+        self._rows += [Row(reading.place or unit.place, reading, key, unit.name, failed) for reading in readings]
         self._fresh_passes += self._count(unit)
 
     def _count(self, unit: Unit) -> int:

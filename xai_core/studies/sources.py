@@ -48,7 +48,7 @@ def s1_sections(plan: Plan, rows: pd.DataFrame) -> list[Section]:
     ]
     said = [
         f"Printed: {S1_SOURCE}. Everything is in percent; a dash is what was not run, or is undefined.",
-        f"S1 contradicts itself in {len(flags)} cells, where combined is not (b - s) / 2: {' '.join(flags)}",
+        f"S1 contradicts itself in {len(flags)} cells, where combined is not (b − s) / 2: {' '.join(flags)}",
     ]
     parts = {
         "published-s1-occlusion": ("Confidence, background (b) and subject (s) covered", S1_SCORES[:4]),
@@ -75,7 +75,7 @@ def _by_architecture(cards: Iterable[Card]) -> dict[str, Card]:
 def _s1_table(name: str, title: str, scores: Sequence[str], cards: dict[str, Card], rows: pd.DataFrame) -> Table:
     import pandas as pd
 
-    flagged = {(one.architecture, one.method): one.words for one in contradictions()}
+    flagged = {(one.architecture, one.method): one.sign for one in contradictions()}
     lines, spreads = [], {}
     for (architecture, method), values in S1.items():
         line: dict[str, Any] = {"Model": S1_MODELS[architecture], "Method": map_title(method)}
@@ -83,16 +83,18 @@ def _s1_table(name: str, title: str, scores: Sequence[str], cards: dict[str, Car
         for score in scores:
             here = f"{_short(score)} here"
             line[f"{_short(score)} printed"] = printed[score]
+            if score == "road.combined":
+                line["Flag"] = flagged.get((architecture, method), "")
             card = cards.get(architecture)
             kept = Side(score, card.name, method).values(rows) if card else []
             one = mean_interval([S1_SCALE[score] * float(value) for value in kept])
             line |= {here: one.mean, f"{here} low": one.low, f"{here} high": one.high}
             line |= {f"{here} n": one.n, f"{here} undefined": one.undefined}
             spreads[here] = Spread(f"{here} low", f"{here} high", f"{here} n", f"{here} undefined")
-        if "road.combined" in scores:
-            line["Flag"] = flagged.get((architecture, method), "")
         lines.append(line)
     note = " ".join(f"{_short(score)}: {heading(score)}." for score in scores)
+    if "road.combined" in scores:
+        note += " Flag: what S1's own formula gives, where it is not what was printed."
     return Table(name, title, pd.DataFrame(lines), note, digits=4, spreads=spreads)
 
 
@@ -190,7 +192,7 @@ def s0_sections(plan: Plan, rows: pd.DataFrame) -> list[Section]:
     """S0's tables and conclusions beside ours, model by model."""
     said = [
         f"Printed: {S0_SOURCE}, ResNet-50.",
-        "S0's two tables of robustness are on different scales: SmoothGrad's gradients, and LIME's masks of -1, 0 and "
+        "S0's two tables of robustness are on different scales: SmoothGrad's gradients, and LIME's masks of −1, 0 and "
         "1. A mean squared error grows with the square of the scale, so raw values tell nothing about which method is "
         "more robust; the scaled ones, of maps from 0 to 1, are what may be compared.",
         "S0 names a false positive rate without defining it. LIME's 0.86 to 0.99 cannot be one where little is "
@@ -254,7 +256,7 @@ def _s0_settings(plan: Plan) -> Table:
                 "the model's own top class on the clean picture",
             ),
             ("SmoothGrad", "50 samples, noise 0.15, the mean of absolute gradients", _variant(smooth)),
-            ("LIME", "50 samples; maps are masks of -1, 0 and 1", f"{_variant(lime)}; maps are superpixels' weights"),
+            ("LIME", "50 samples; maps are masks of −1, 0 and 1", f"{_variant(lime)}; maps are superpixels' weights"),
             ("Noise and resolution", "values truncated to bytes", "values rounded to bytes"),
             (
                 "Occlusion",

@@ -82,8 +82,10 @@ class Lab(Protocol):
         method: str,
         parameters: Parameters,
     ) -> Floats:
-        """Maps float32 (N, H, W) of frames uint8 (N, H, W, 3), each of the class in `targets` (N,) and of a seed of its
-        own."""
+        """Maps float32 (N, H, W) of frames uint8 (N, H, W, 3), each of the class in `targets` (N,).
+
+        Each has a seed of its own, made of its place and its pixels.
+        """
 
     @property
     def card(self) -> Card:

@@ -205,6 +205,8 @@ def _axes(figure: Any, chart: Chart, rows: int, columns: int) -> None:
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=names)
     title = {"title_text": _safe(chart.y)}
     updates[across](**title, **({"row": rows} if across == "x" else {"col": 1}))
+    if places := layout.ticks(chart):
+        figure.update_xaxes(tickvals=places)
     if not layout.lies(chart):
         updates[along](title_text=_safe(chart.x), row=rows)
 

@@ -52,7 +52,7 @@ def svg(chart: Chart, name: str = "") -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
-    text = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--font)", text)
+    text = re.sub(r"font-family: 'DejaVu Sans'[^;\"]*", "font-family: var(--font)", text)
     found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert found is not None
     part = min(100.0, float(found[1]) / (WIDTH * 72) * 100)
@@ -102,7 +102,9 @@ def _drawn(chart: Chart, ink: Ink) -> Any:
     figure = Figure(
         figsize=(WIDTH if columns > 1 or chart.kind != "scatter" else 5.2, tall * rows + 0.3), layout="constrained"
     )
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=chart.kind != "heat", sharex=layout.lies(chart))
+    axes = figure.subplots(
+        rows, columns, squeeze=False, sharey=chart.kind != "heat", sharex=layout.lies(chart) or chart.kind == "lines"
+    )
     for number_, place in enumerate(axes.flat):
         if number_ >= len(panels):
             place.set_visible(False)
@@ -132,7 +134,7 @@ def _style(axes: Any, ink: Ink, lies: bool) -> None:
         axes.spines[side].set_visible(False)
     for spine in axes.spines.values():
         spine.set_color(ink.line)
-    axes.tick_params(colors=ink.quiet, labelsize=8.5, length=0)
+    axes.tick_params(colors=ink.quiet, labelsize=8.5, length=0, labelbottom=True)
     axes.grid(axis="x" if lies else "y", color=ink.line, linewidth=0.7)
     axes.set_axisbelow(True)
 
@@ -192,6 +194,8 @@ def _marks(axes: Any, chart: Chart, frame: pd.DataFrame, ink: Ink) -> None:
         )
         if lies:
             axes.set_ylim(len(names) - 0.4, -0.6)
+    if places := layout.ticks(chart):
+        axes.set_xticks(places)
     if chart.level is not None:
         (axes.axvline if lies else axes.axhline)(chart.level, color=ink.quiet, linestyle=":", linewidth=1.2)
 
@@ -220,7 +224,7 @@ def _heat(axes: Any, chart: Chart, frame: pd.DataFrame, ink: Ink, named: bool) -
     turned = {"rotation": 35, "ha": "right"} if crowded else {}
     axes.set_xticks(np.arange(len(columns)) + 0.5, [_plain(one) for one in columns], **turned)
     axes.set_yticks(np.arange(values.shape[0]) + 0.5, [_plain(one) for one in layout.groups(chart)] if named else [])
-    axes.set_ylim(values.shape[0], 0)
+    axes.set_ylim(max(values.shape[0], 1), 0)
 
 
 def _legend(figure: Any, chart: Chart, ink: Ink) -> None:

@@ -12,6 +12,8 @@ from . import figures, tables
 from .content import Report
 
 STYLE = Path(__file__).parents[3] / "assets" / "report.css"
+SHORT = 22
+"""Letters that stay in one line."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -71,6 +73,8 @@ def _table(table: Table) -> str:
         cells = []
         for column, kind, text in zip(shown.columns, kinds, line, strict=True):
             classes = ' class="n best"' if (place, column) in outstanding else kind
+            if not kind and len(str(text)) <= SHORT:
+                classes = ' class="short"'
             value, bracket, rest = str(text).partition(" [") if kind else (str(text), "", "")
             more = f" <small>[{escape(rest)}</small>" if bracket else ""
             cells.append(f"<td{classes}>{escape(value)}{more}</td>")

@@ -71,6 +71,14 @@ def categories(chart: Chart) -> list[str]:
     return _distinct(chart.frame, chart.x)
 
 
+def ticks(chart: Chart) -> list[int]:
+    """The places along a numeric `x` that have a name: whole numbers, if all are and there are few."""
+    if categories(chart) or chart.frame[chart.x].dtype.kind not in "iu":
+        return []
+    found = sorted({int(one) for one in chart.frame[chart.x]})
+    return found if len(found) <= 12 else []
+
+
 def lies(chart: Chart) -> bool:
     """Whether the names along `x` stand one below the other."""
     names = categories(chart)

@@ -44,7 +44,7 @@ def pdf(report: Report) -> bytes:
     story: list[Any] = [
         Paragraph(_safe(report.title), styles["title"]),
         Paragraph(_safe(report.lead), styles["lead"]),
-        _facts(report, styles, width),
+        *([_facts(report, styles, width)] if report.facts else []),
         Spacer(1, 18),
         Paragraph("Contents", styles["small"]),
         contents,

@@ -34,6 +34,7 @@ SPECIAL = {
     "·": r"$\cdot$",
     "×": r"$\times$",
     "≥": r"$\geq$",
+    "≠": r"$\neq$",
     "≤": r"$\leq$",
     "σ": r"$\sigma$",
     "²": r"$^2$",
@@ -94,7 +95,7 @@ def best(table: Table) -> set[tuple[int, str]]:
             continue
         for _, part in kept.groupby(words, sort=False) if words else [((), kept)]:
             values = part[column].to_numpy(dtype=float)
-            if np.isfinite(values).sum() < 2:
+            if len(set(values[np.isfinite(values)])) < 2:
                 continue
             top = np.nanmax(values) if way == "higher" else np.nanmin(values)
             found |= {(frame.index.get_loc(part.index[place]), column) for place in np.flatnonzero(values == top)}

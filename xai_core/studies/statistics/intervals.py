@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,20 +53,29 @@ def difference_interval(a: npt.ArrayLike, b: npt.ArrayLike, level: float = LEVEL
 
 @lru_cache(maxsize=8192)
 def _bounds(data: bytes, level: float, resamples: int) -> tuple[float, float]:
-    from scipy import stats
+    """The bias-corrected and accelerated percentiles of the resampled means (Efron 1987).
+
+    As `scipy.stats.bootstrap` has it, many times faster: a table has hundreds of intervals, and the acceleration of a
+    mean is known in closed form.
+    """
+    from scipy.special import ndtr, ndtri
 
     values = np.frombuffer(data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where BCa has no answer the percentiles have one
-        for method in ("BCa", "percentile"):
-            found = stats.bootstrap(
-                (values,),
-                np.mean,
-                n_resamples=resamples,
-                confidence_level=level,
-                method=method,
-                rng=generator(0, "bootstrap"),
-            ).confidence_interval
-            if np.isfinite([found.low, found.high]).all():
-                break
-    return float(found.low), float(found.high)
+    means = values[_draws(len(values), resamples)].mean(axis=1)
+    mean = values.mean()
+    below = ((means < mean).mean() + (means <= mean).mean()) / 2
+    apart = values - mean
+    acceleration = (apart**3).sum() / (6 * (apart**2).sum() ** 1.5)
+    bias = ndtri(below)
+    shifted = bias + ndtri([(1 - level) / 2, (1 + level) / 2])
+    parts = ndtr(bias + shifted / (1 - acceleration * shifted))
+    if not np.isfinite(parts).all():  # where BCa has no answer the percentiles have one
+        parts = np.asarray([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means, parts)
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=8)
+def _draws(count: int, resamples: int) -> npt.NDArray[np.int32]:
+    """Which values are drawn, int32 (resamples, count); the same for all samples of a size."""
+    return generator(0, "bootstrap", count).integers(0, count, (resamples, count), dtype=np.int32)
