@@ -23,7 +23,11 @@ from xai_core.studies.plan import Choice
 from xai_core.types import XaiError
 
 WHOSE = {"all": "Everybody's", "starter": "Starter masks", "none": "None"}
+FIRST = "imagenet50"
+"""The study that is planned until somebody chooses another one."""
 LIMIT = 10
+OWN = "folder"
+"""The value of a parameter by which a study that has pictures of its own takes the user's instead."""
 FOLDERS = 2000
 """Folders in a folder of pictures that are offered at most."""
 
@@ -35,7 +39,7 @@ def form(started: Callable[[str], None]) -> None:
     name = str(
         left.selectbox(
             "Study",
-            list(STUDIES.entries()),
+            sorted(STUDIES.entries(), key=lambda one: one != FIRST),
             format_func=lambda one: STUDIES[one].title,
             key="study.name",
         )
@@ -48,18 +52,22 @@ def form(started: Callable[[str], None]) -> None:
     kind: Any = spec.make()
     values: dict[str, Any] = {"study": name}
     left, right = st.columns(2, gap="large")
-    if kind.of_pictures:
-        with left:
-            values |= _pictures()
-        with right:
-            values |= _what(kind, name)
-    with left:
+    above, below = left.container(), left.container()
+    with below:
         preset, seed = st.columns([2, 1], vertical_alignment="bottom")
         with preset:
             values["preset"] = forms.effort("study.preset")
         values["seed"] = int(seed.number_input("Seed", 0, 2**31, 0, key="study.seed", help="All chance follows it."))
     with right:
+        values |= _what(kind, name)
         values |= _parameters(spec, values)
+    with above:
+        if kind.of_pictures:
+            values |= _pictures()
+        elif OWN in values["set_study"].values():
+            values |= _own()
+        else:
+            st.caption("This study has pictures of its own, and trains networks with them.")
     _start(values, started)
 
 
@@ -129,6 +137,16 @@ def _pictures() -> dict[str, Any]:
     return {"pictures": where, "limit": None if limit is None else int(limit), "masks": whose}
 
 
+def _own() -> dict[str, Any]:
+    """A folder for a study that trains networks."""
+    folders = {where: title for where, title in places().items() if not where.startswith(GALLERY)}
+    if not folders:
+        st.warning("There are no folders to choose from: XAI_PICTURES_DIR names them.", icon=":material/folder_off:")
+        return {}
+    root = st.selectbox("Pictures", list(folders), format_func=folders.get, key="study.own")
+    return {"pictures": _folder(str(root))}
+
+
 def _folder(root: str) -> str:
     """The folder itself, or one in it."""
     inside = _folders(root)
@@ -157,20 +175,7 @@ def _folders(root: str) -> list[str]:
 
 
 def _what(kind: Study, name: str) -> dict[str, Any]:
-    cards: Mapping[str, Card] = MODELS.entries()
-    ready = {one: weights.status(card).state == "ready" for one, card in cards.items()}
-    models = st.multiselect(
-        "Models",
-        sorted(cards, key=lambda one: not ready[one]),
-        default=[one for one in kind.default_models if one in cards],
-        format_func=lambda one: cards[one].title + ("" if ready[one] else " · ↓"),
-        help="↓ marks those whose weights are still to be downloaded.",
-        placeholder="Choose models",
-        key=f"study.models.{name}",
-    )
-    for one in models:
-        if not ready[one]:
-            background.weights_needed(cards[one])
+    models = _models(kind, name) if kind.of_pictures else ()
     methods: Sequence[str] = ()
     if kind.of_methods:
         methods = st.multiselect(
@@ -184,6 +189,25 @@ def _what(kind: Study, name: str) -> dict[str, Any]:
             key=f"study.methods.{name}",
         )
     return {"models": tuple(models), "methods": tuple(methods)}
+
+
+def _models(kind: Study, name: str) -> Sequence[str]:
+    """The chosen models; those that are not here can be downloaded."""
+    cards: Mapping[str, Card] = MODELS.entries()
+    ready = {one: weights.status(card).state == "ready" for one, card in cards.items()}
+    models: Sequence[str] = st.multiselect(
+        "Models",
+        sorted(cards, key=lambda one: not ready[one]),
+        default=[one for one in kind.default_models if one in cards],
+        format_func=lambda one: cards[one].title + ("" if ready[one] else " · ↓"),
+        help="↓ marks those whose weights are still to be downloaded.",
+        placeholder="Choose models",
+        key=f"study.models.{name}",
+    )
+    for one in models:
+        if not ready[one]:
+            background.weights_needed(cards[one])
+    return models
 
 
 def _methods() -> list[str]:
@@ -258,9 +282,7 @@ def _start(values: Mapping[str, Any], started: Callable[[str], None]) -> None:
 def _missing(values: Mapping[str, Any]) -> str:
     """What has to be chosen or downloaded first."""
     kind: Any = STUDIES[values["study"]].make()
-    if not kind.of_pictures:
-        return ""
-    if not values["models"]:
+    if kind.of_pictures and not values["models"]:
         return "Choose a model first."
     if kind.of_methods and not values["methods"]:
         return "Choose a method first."
