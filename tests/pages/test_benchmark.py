@@ -133,6 +133,17 @@ def test_a_study_is_started_followed_and_shown(page: AppTest, tmp_path: Path) ->
     assert '"limit": 10' in (out / "study.json").read_text()
 
 
+@pytest.mark.parametrize("name", ["roar", "bam"])
+def test_a_study_that_trains_networks_asks_for_methods_and_no_models(page: AppTest, name: str) -> None:
+    page.run()
+    page.selectbox(key="study.name").set_value(name).run()
+    assert not page.exception and "Models" not in [one.label for one in page.multiselect]
+    assert "passes through the network" in told(page)
+    assert not page.button(key="study.start").disabled
+    page.multiselect(key=f"study.methods.{name}").set_value([]).run()
+    assert "Choose a method first" in told(page) and page.button(key="study.start").disabled
+
+
 def test_another_session_sees_it_and_the_address_leads_to_it(done: AppTest, tmp_path: Path) -> None:
     begin(tmp_path / "data" / "studies" / "imagenet50-20261123-120000-fedcba", small(tmp_path / "pictures"))
     done.run()

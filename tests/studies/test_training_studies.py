@@ -109,8 +109,8 @@ def test_sanity_has_every_stage_and_the_permuted_labels(tmp_path: Path, tiny_car
     assert labels[labels["method"] == "gradient"]["value"].max() < 0.999
     sections = plan.study.sections(plan, rows)
     assert {"stages-spearman", "stages-ssim"} <= set(exhibits(sections, Chart))
-    assert "Edges: the maps stay the same when the network forgets" in words(sections)
-    assert "It is the same map at every stage" in words(sections)
+    assert "Random, Centre and Edges: the same map at every stage (rank correlation 1.00)" in words(sections)
+    assert "Gradient: the maps change" in words(sections)
 
 
 # -- they refuse -----------------------------------------------------------------------------------------------------

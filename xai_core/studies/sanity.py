@@ -18,7 +18,7 @@ from ..types import Score
 from .base import Place, Read, Reading, Study, Subject, Unit, each_picture, predicted
 from .comparing import models_of, of_maps, summary
 from .exhibits import Chart, Exhibit, Section, Table, Words
-from .naming import in_order, map_title, model_title
+from .naming import in_order, is_baseline, listed, map_title, model_title
 from .plan import Plan
 from .statistics.intervals import mean_interval
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SCORES = tuple(f"randomisation.{name}" for name in SIMILARITIES)
 STAGE = "forgotten"
 """What a row's corruption is called for one stage: "forgotten=3" is the network whose first 3 blocks forgot."""
+SAME = 0.999
+"""The least rank correlation, over the stages, of what counts as the same map."""
 SHOWN = {"spearman": "Rank correlation", "ssim": "SSIM"}
 DATA = tuple(f"labels.{name}" for name in SIMILARITIES)
 LABELS: tuple[Literal["true", "permuted"], ...] = ("true", "permuted")
@@ -175,21 +177,23 @@ def in_words(rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     said = []
     models = models_of(found)
     for model in models:
+        on = f" on {model_title(model)}" if len(models) > 1 else ""
+        mine = table[table["model"] == model]
+        unchanged = [name for name, part in mine.groupby("map") if float(part["mean"].min()) > SAME]
+        if blind := [name for name in in_order(unchanged) if is_baseline(name)]:
+            said.append(
+                f"{listed(map_title(name) for name in blind)}{on}: the same map at every stage (rank correlation "
+                "1.00), as it must be for what never looks at the network."
+            )
         for name in in_order(found["map"]):
+            if name in blind:
+                continue
             values = found[(found["model"] == model) & (found["map"] == name)]["value"].to_numpy()
-            head = map_title(name) + (f" on {model_title(model)}" if len(models) > 1 else "")
-            mine = table[(table["model"] == model) & (table["map"] == name)]
-            said.append(f"{head}: {_plain(verdict(values.tolist()), mine)}")
+            told = verdict(values.tolist())
+            always = " It is the same map at every stage." if name in unchanged else ""
+            said.append(f"{map_title(name)}{on}: {told[:1].lower()}{told[1:]}{always}")
         said += [one for name in in_order(found["map"]) if (one := erratum(table, model, name))]
     return said
-
-
-def _plain(sentence: str, mine: pd.DataFrame) -> str:
-    """The verdict, and that a map is the very same at every stage where it is."""
-    sentence = sentence[:1].lower() + sentence[1:]
-    if len(mine) and float(mine["mean"].min()) > 0.999:
-        return f"{sentence} It is the same map at every stage."
-    return sentence
 
 
 def erratum(table: pd.DataFrame, model: str, name: str) -> str:
