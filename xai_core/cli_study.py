@@ -77,6 +77,8 @@ def _study(options: argparse.Namespace) -> None:
     )
     for card in plan.cards:
         fetched(card)
+    size = plan.size()
+    print(f"{plan.spec.title}: {size.units:,} results, which take at most {size.passes:,} passes.", flush=True)
     shown = Progress()
 
     def follow(standing: Standing) -> None:

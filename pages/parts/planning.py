@@ -23,7 +23,11 @@ from xai_core.studies.plan import Choice
 from xai_core.types import XaiError
 
 WHOSE = {"all": "Everybody's", "starter": "Starter masks", "none": "None"}
+FIRST = "imagenet50"
+"""The study that is planned until somebody chooses another one."""
 LIMIT = 10
+OWN = "folder"
+"""The value of a parameter by which a study that has pictures of its own takes the user's instead."""
 FOLDERS = 2000
 """Folders in a folder of pictures that are offered at most."""
 
@@ -35,7 +39,7 @@ def form(started: Callable[[str], None]) -> None:
     name = str(
         left.selectbox(
             "Study",
-            sorted(STUDIES.entries(), key=_trains),
+            sorted(STUDIES.entries(), key=lambda one: one != FIRST),
             format_func=lambda one: STUDIES[one].title,
             key="study.name",
         )
@@ -48,30 +52,23 @@ def form(started: Callable[[str], None]) -> None:
     kind: Any = spec.make()
     values: dict[str, Any] = {"study": name}
     left, right = st.columns(2, gap="large")
-    if kind.of_pictures:
-        with left:
-            values |= _pictures()
-        with right:
-            values |= _what(kind, name)
-    else:
-        with left:
-            values |= _own(name)
-        with right:
-            values |= _maps(kind, name)
-    with left:
+    above, below = left.container(), left.container()
+    with below:
         preset, seed = st.columns([2, 1], vertical_alignment="bottom")
         with preset:
             values["preset"] = forms.effort("study.preset")
         values["seed"] = int(seed.number_input("Seed", 0, 2**31, 0, key="study.seed", help="All chance follows it."))
     with right:
+        values |= _what(kind, name)
         values |= _parameters(spec, values)
+    with above:
+        if kind.of_pictures:
+            values |= _pictures()
+        elif OWN in values["set_study"].values():
+            values |= _own()
+        else:
+            st.caption("This study has pictures of its own, and trains networks with them.")
     _start(values, started)
-
-
-def _trains(name: str) -> bool:
-    """Whether a study trains networks of its own; those that look at pictures come first."""
-    kind: Any = STUDIES[name].make()
-    return not kind.of_pictures
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
@@ -140,18 +137,14 @@ def _pictures() -> dict[str, Any]:
     return {"pictures": where, "limit": None if limit is None else int(limit), "masks": whose}
 
 
-def _own(name: str) -> dict[str, Any]:
-    """The folder that a study may train on, where its parameters ask for one."""
-    known = {str(path): path.name for path in settings.current().picture_folders}
-    where = st.selectbox(
-        "Pictures of your own",
-        ["", *known],
-        format_func=lambda one: known.get(one, "None"),
-        help="This study trains networks of its own, on a data set that the parameters name. Where they say folder, it "
-        "takes one of the folders in XAI_PICTURES_DIR.",
-        key=f"study.own.{name}",
-    )
-    return {"pictures": _folder(where) if where in known else ""}
+def _own() -> dict[str, Any]:
+    """A folder for a study that trains networks."""
+    folders = {where: title for where, title in places().items() if not where.startswith(GALLERY)}
+    if not folders:
+        st.warning("There are no folders to choose from: XAI_PICTURES_DIR names them.", icon=":material/folder_off:")
+        return {}
+    root = st.selectbox("Pictures", list(folders), format_func=folders.get, key="study.own")
+    return {"pictures": _folder(str(root))}
 
 
 def _folder(root: str) -> str:
@@ -182,24 +175,7 @@ def _folders(root: str) -> list[str]:
 
 
 def _what(kind: Study, name: str) -> dict[str, Any]:
-    cards: Mapping[str, Card] = MODELS.entries()
-    ready = {one: weights.status(card).state == "ready" for one, card in cards.items()}
-    models = st.multiselect(
-        "Models",
-        sorted(cards, key=lambda one: not ready[one]),
-        default=[one for one in kind.default_models if one in cards],
-        format_func=lambda one: cards[one].title + ("" if ready[one] else " · ↓"),
-        help="↓ marks those whose weights are still to be downloaded.",
-        placeholder="Choose models",
-        key=f"study.models.{name}",
-    )
-    for one in models:
-        if not ready[one]:
-            background.weights_needed(cards[one])
-    return {"models": tuple(models), **_maps(kind, name)}
-
-
-def _maps(kind: Study, name: str) -> dict[str, Any]:
+    models = _models(kind, name) if kind.of_pictures else ()
     methods: Sequence[str] = ()
     if kind.of_methods:
         methods = st.multiselect(
@@ -212,7 +188,26 @@ def _maps(kind: Study, name: str) -> dict[str, Any]:
             placeholder="Choose methods",
             key=f"study.methods.{name}",
         )
-    return {"methods": tuple(methods)}
+    return {"models": tuple(models), "methods": tuple(methods)}
+
+
+def _models(kind: Study, name: str) -> Sequence[str]:
+    """The chosen models; those that are not here can be downloaded."""
+    cards: Mapping[str, Card] = MODELS.entries()
+    ready = {one: weights.status(card).state == "ready" for one, card in cards.items()}
+    models: Sequence[str] = st.multiselect(
+        "Models",
+        sorted(cards, key=lambda one: not ready[one]),
+        default=[one for one in kind.default_models if one in cards],
+        format_func=lambda one: cards[one].title + ("" if ready[one] else " · ↓"),
+        help="↓ marks those whose weights are still to be downloaded.",
+        placeholder="Choose models",
+        key=f"study.models.{name}",
+    )
+    for one in models:
+        if not ready[one]:
+            background.weights_needed(cards[one])
+    return models
 
 
 def _methods() -> list[str]:
@@ -291,7 +286,7 @@ def _missing(values: Mapping[str, Any]) -> str:
         return "Choose a model first."
     if kind.of_methods and not values["methods"]:
         return "Choose a method first."
-    late = [MODELS[name].title for name in values.get("models", ()) if weights.status(MODELS[name]).state != "ready"]
+    late = [MODELS[name].title for name in values["models"] if weights.status(MODELS[name]).state != "ready"]
     return f"{' and '.join(late)} must be downloaded first." if late else ""
 
 

@@ -142,7 +142,9 @@ def pace(choice: Choice) -> float | None:
         if set(one.choice.models) == set(choice.models) and one.standing.passes_done > 0 and one.standing.seconds > 1
     ]
     known.sort(key=lambda one: one.choice.study != choice.study)
-    return known[0].standing.seconds / known[0].standing.passes_done if known else None
+    if not known or not (choice.models or known[0].choice.study == choice.study):
+        return None  # each study that trains networks has a speed of its own
+    return known[0].standing.seconds / known[0].standing.passes_done
 
 
 def title(kept: Kept) -> str:

@@ -14,6 +14,7 @@ from tests.studies.small import small, write_pictures
 from xai_core.engine.inline import InlineEngine
 from xai_core.engine.jobs import Job
 from xai_core.engine.requests import Request
+from xai_core.registry import STUDIES
 from xai_core.studies.plan import Choice, plan_of
 from xai_core.studies.results import Log
 from xai_core.studies.running import begin, run
@@ -95,6 +96,23 @@ def test_what_is_missing_is_said_and_nothing_starts(page: AppTest, tmp_path: Pat
     page.multiselect(key=f"study.{what}.imagenet50").set_value([]).run()
     assert f"Choose a {what[:-1]} first." in told(page)
     assert page.button(key="study.start").disabled and not page.exception
+
+
+@pytest.mark.parametrize("study", list(STUDIES.entries()))
+def test_every_study_can_be_planned(page: AppTest, study: str) -> None:
+    page.session_state["study.name"] = study
+    page.run()
+    assert not page.exception and not page.error
+    assert not page.button(key="study.start").disabled, told(page)
+    assert STUDIES[study].summary in told(page) and "passes" in told(page)
+
+
+def test_a_study_takes_a_named_folder_where_it_asks_for_one(page: AppTest, tmp_path: Path) -> None:
+    page.session_state["study.name"] = "roar"
+    page.run()
+    page.selectbox(key="study.roar.dataset.quick").set_value("folder").run()
+    assert not page.exception
+    assert page.selectbox(key="study.own").options == ["pictures"]
 
 
 def test_a_study_is_started_followed_and_shown(page: AppTest, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ HEIGHTS = {0.0: 0.1, 0.3: 0.15, 0.5: 0.2, 0.7: 0.3, 0.9: 0.2, 1.0: 0.05}
 
 
 def planted(
-    pictures: int = 10, heights: dict[float, float] = HEIGHTS, others: float = 0.12, times: float = 0.4
+    pictures: int = 24, heights: dict[float, float] = HEIGHTS, others: float = 0.12, times: float = 0.4
 ) -> pd.DataFrame:
     random = np.random.default_rng(1)
     lines = []
@@ -134,6 +134,7 @@ def test_planted_claims_hold_or_do_not() -> None:
     assert verdicts(planted(times=0.05)) == ["yes", "no", "yes", "yes"]
     assert verdicts(planted(heights={**HEIGHTS, 0.3: 0.4})) == ["yes", "yes", "yes", "no"]
     assert verdicts(planted(5)) == ["unknown"] * 4
+    assert verdicts(planted(19)) == ["yes"] * 3 + ["unknown"]
     coarse = {0.0: 0.1, 0.5: 0.2, 1.0: 0.1}
     assert verdicts(planted(heights=coarse)) == ["unknown"] + ["yes"] + ["unknown"] * 2
     assert verdicts(planted(heights={**HEIGHTS, 0.7: 0.2, 0.5: 0.2}))[-1] == "unknown"

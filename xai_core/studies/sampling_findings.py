@@ -14,7 +14,7 @@ from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
 from .naming import is_baseline, listed, map_name, map_title, model_title
 from .sampling import ABSOLUTE, AUGMENTATIONS, DROPPING, KINDS, NATS, NORM, TIMES, TUNED, drop_of, label_of
 from .statistics.intervals import Interval, difference_interval, mean_interval
-from .verdicts import FEWEST, RULE, Verdict, of_one_model, sign_of, verdict_words
+from .verdicts import RULE, Verdict, of_one_model, sign_of, verdict_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +25,13 @@ OTHERS = ("smoothgrad", IG, "gradient")
 BEST = (0.6, 0.8)
 """Where S4 finds most mutual information."""
 DRAWS = 1999
+FEWEST_FOR_A_PEAK = 20
+"""Pictures that it takes to say where something is highest: two sets of six have been sure of opposite answers."""
 SURE = 0.95
 PEAK_RULE = (
     f"A claim about where something is highest holds here where at least {SURE:.0%} of {DRAWS} draws of the pictures, "
-    f"with replacement, agree, does not hold where at most {1 - SURE:.0%} do, and cannot be told else."
+    f"with replacement, agree, does not hold where at most {1 - SURE:.0%} do, and cannot be told else, or "
+    f"of fewer than {FEWEST_FOR_A_PEAK} pictures."
 )
 WARNING = (
     "Mutual information measures how much a map resembles the picture, not whether it is right: it is highest for the "
@@ -210,7 +213,7 @@ def _peak(maps: pd.DataFrame) -> tuple[Verdict, str]:
     why = (
         f"The mean is highest at p = {best:g}; with pictures drawn anew it lies in this range in {share:.0%} of draws."
     )
-    if len(table) < FEWEST:
+    if len(table) < FEWEST_FOR_A_PEAK:
         return "unknown", why
     return "yes" if share >= SURE else "no" if share <= 1 - SURE else "unknown", why
 

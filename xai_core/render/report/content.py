@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...classifiers.cards import WeightsFile
-from ...engine.requests import Explain, Request
-from ...registry import METHODS, SCORES, Spec
+from ...engine.requests import Explain, Request, Trial
+from ...registry import METHODS, SCORES, TRIALS, Spec
 from ...studies.exhibits import Exhibit, Section, Table, Words
 from ...studies.naming import score_title
 from ...studies.plan import Plan
@@ -179,7 +179,8 @@ def _parameters(plan: Plan) -> list[dict[str, str]]:
             said = request.description
             name = str(said.get(said["kind"], ""))
             if name and "parameters" in said:
-                note(said["kind"].capitalize(), SCORES[name].title if name in SCORES else name, said["parameters"])
+                known = TRIALS if said["kind"] == "trial" else SCORES
+                note(said["kind"].capitalize(), known[name].title if name in known else name, said["parameters"])
     except XaiError:
         pass  # the pictures are gone
     return [{"What": kind, "Name": name, "Parameters": _told(sets)} for (kind, name), sets in found.items()]
@@ -277,6 +278,8 @@ def _sources(plan: Plan, rows: pd.DataFrame) -> Section:
     specs: list[tuple[str, Spec]] = [("Study", plan.spec)]
     specs += [("Method", METHODS[name]) for name in sorted(methods)]
     specs += [("Score", SCORES[name]) for name in scores if name in SCORES]
+    trials = {unit.request.trial: None for unit in plan.study.trials(plan) if isinstance(unit.request, Trial)}
+    specs += [("Trial", TRIALS[name]) for name in trials]
     lines = [{"What": kind, "Name": spec.title, "Source": cite} for kind, spec in specs for cite in spec.cites]
     statistics = {
         "Ranks and critical difference": "Demšar 2006, Statistical comparisons of classifiers over multiple data sets",
