@@ -21,6 +21,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(panel.SETTINGS, method, {**panel.SETTINGS[method], "samples": count})
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_panel_measures_both_sides_of_every_part(small: None, tiny_card: Path) -> None:
     samplers.remember({name: {"plain_passes": 200, "our_passes": 100, "saving": 2.0} for name in ("shap", "lime")})

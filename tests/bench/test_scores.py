@@ -10,6 +10,7 @@ from xai_core.bench import scores
 from xai_core.registry import SCORES
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_all_scores_of_a_map_are_measured_against_their_passes(tiny_card: Path) -> None:
     found = scores.run("tiny", rounds=1)

@@ -16,7 +16,7 @@ def test_the_methods_page_has_the_apps_navigation_and_style_at_its_own_address(
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     page.goto(f"{dashboard.url}/methods")
     expect(page.get_by_role("heading", name="Methods", exact=True)).to_be_visible(timeout=60_000)
-    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(8)
+    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(9)
     expect(page.get_by_role("link", name="Compare")).to_be_visible()
     expect(page.get_by_test_id("stHeaderLogo").or_(page.get_by_test_id("stSidebarLogo")).first).to_be_visible()
     page.close()

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from .conftest import Dashboard
 from .test_compare import LONG, keep_screenshot
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def look_at(page: Page, view: str) -> None:
