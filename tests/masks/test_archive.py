@@ -38,7 +38,11 @@ def test_nothing_is_written_outside_of_the_folder(tmp_path: Path) -> None:
     assert all((tmp_path / "in" / "side") in file.parents for file in tmp_path.rglob("*.png"))
 
 
-@pytest.mark.parametrize("data", [b"", b"no zip", zipped(a=b"x" * 1000)[:-30], zipped(a=b"x" * 1000)[30:]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no zip", zipped(a=b"x" * 1000)[:-30], zipped(a=b"x" * 1000)[30:]],
+    ids=["empty", "no zip", "end cut off", "beginning cut off"],  # a ZIP holds the time: its bytes make no steady name
+)
 def test_what_is_no_whole_zip_gets_a_sentence(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(XaiError, match=r"^masks\.zip is damaged, or no ZIP file: pack it again\.$"):
         unpack(data, tmp_path, "masks.zip")
