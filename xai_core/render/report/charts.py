@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COLUMNS = 3
 """Panels side by side."""
 GREY = "rgba(128, 128, 128, 0.55)"
+AXIS, LEGEND = 48, 44
+"""Pixels below a panel: of its axis with its title, and of the legend under that, which has up to two lines."""
 
 
 def plotly_figure(chart: Chart) -> Any:
@@ -46,11 +48,12 @@ def plotly_figure(chart: Chart) -> Any:
     tall = 90 + 24 * names * max(1, len(layout.groups(chart)) / 2) if names else 300
     if chart.kind == "heat":
         tall = 120 + 30 * len(layout.groups(chart))
+    named = bool(chart.group) and chart.kind != "heat"
     figure.update_layout(
-        height=tall * rows + (40 if chart.group else 0),
-        margin={"l": 10, "r": 10, "t": 36 if chart.facet else 12, "b": 10},
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
-        showlegend=bool(chart.group) and chart.kind != "heat",
+        height=tall * rows + (LEGEND if named else 0),
+        margin={"l": 10, "r": 10, "t": 36 if chart.facet else 12, "b": AXIS + LEGEND if named else 10},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+        showlegend=named,
         barmode="group",
         hovermode="closest",
     )
