@@ -33,7 +33,7 @@ def plotly_figure(chart: Chart) -> Any:
         columns,
         subplot_titles=[_safe(title) for title, _ in panels] if chart.facet else None,
         shared_yaxes=True,
-        shared_xaxes=bool(layout.lies(chart)),
+        shared_xaxes="all" if layout.lies(chart) else False,
         horizontal_spacing=0.04,
         vertical_spacing=0.3 / rows,
     )
@@ -44,6 +44,7 @@ def plotly_figure(chart: Chart) -> Any:
         else:
             _marks(figure, chart, frame, place, number == 0)
     _axes(figure, chart, rows, columns)
+    figure.update_xaxes(showticklabels=True)
     names = len(layout.categories(chart)) if layout.lies(chart) else 0
     tall = 90 + 24 * names * max(1, len(layout.groups(chart)) / 2) if names else 300
     if chart.kind == "heat":
