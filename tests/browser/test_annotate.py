@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +48,14 @@ class Easel:
         self.page.goto(f"{self.dashboard.url}/annotate?annotator={self.annotator}&picture=Photos/{self.picture.name}")
         self.ready()
 
+    def draft(self) -> str:
+        return str(self.page.locator(".studio[data-draft]").get_attribute("data-draft"))
+
+    def next_draft(self, before: str) -> None:
+        """Waits for another draft: for a moment the page may hold the canvases of both."""
+        expect(self.page.locator(f'.studio[data-draft="{before}"]')).to_have_count(0, timeout=LONG)
+        self.ready()
+
     def ready(self) -> None:
         expect(self.page.locator(".studio[data-draft]")).to_be_visible(timeout=LONG)
         expect(self.page.locator(".studio .notice")).to_be_hidden(timeout=LONG)
@@ -92,8 +99,7 @@ class Easel:
     def stored(self) -> Bools:
         """The mask that the server has, once it is saved."""
         self.saved()
-        draft = str(self.page.locator(".studio[data-draft]").get_attribute("data-draft"))
-        return drafts.saved_draft(int(draft)).mask.values
+        return drafts.saved_draft(int(self.draft())).mask.values
 
     def button(self, name: str) -> Locator:
         return self.page.locator(".studio").get_by_role("button", name=name, exact=True)
@@ -486,7 +492,7 @@ def test_two_tabs_keep_what_each_has_drawn(easel: Easel, other: Easel) -> None:
 def draw_elsewhere(easel: Easel) -> str:
     """Puts another stroke under the number of this draft's next one, as another tab would; returns the draft's id."""
     easel.saved()
-    draft = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    draft = easel.draft()
     number = drafts.saved_draft(int(draft)).number + 1
     drafts.add_strokes(int(draft), [Stroke(number, "brush", (0, 0, 1, 1), (0, 1))])
     return draft
@@ -513,7 +519,7 @@ def test_what_the_server_refuses_is_drawn_into_a_new_draft(easel: Easel) -> None
         draft = draw_elsewhere(easel)
         easel.drag((300.5, row + 0.5), (400.5, row + 20.5))
         expected[row : row + 21, 100:201] = expected[row : row + 21, 300:401] = True
-        expect(easel.page.locator(".studio")).not_to_have_attribute("data-draft", draft, timeout=LONG)
+        easel.next_draft(draft)
         np.testing.assert_array_equal(easel.stored(), expected)
     easel.drag((500.5, 300.5), (520.5, 320.5))
     expected[300:321, 500:521] = True
@@ -530,7 +536,7 @@ def test_strokes_that_are_refused_after_a_reload_are_said_once_and_kept(easel: E
     easel.saved()
     hold_messages(easel.page)
     easel.drag((300.5, 50.5), (400.5, 70.5))
-    draft = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    draft = easel.draft()
     drafts.add_strokes(int(draft), [Stroke(2, "brush", (0, 0, 1, 1), (0, 1))])
     easel.page.on("dialog", lambda dialog: dialog.accept())
     easel.page.reload()
@@ -559,7 +565,7 @@ def test_nothing_is_drawn_from_submitting_until_the_next_draft_is_there(easel: E
     easel.press("r")
     easel.drag((100.5, 50.5), (200.5, 70.5))
     drawn = easel.stored()
-    before = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    before = easel.draft()
     area = easel.page.locator(".area")
     share = str(area.text_content())
     hold_messages(easel.page)
@@ -570,7 +576,7 @@ def test_nothing_is_drawn_from_submitting_until_the_next_draft_is_there(easel: E
     easel.press("Control+z")
     expect(area).to_have_text(share)
     easel.page.evaluate("window.release()")
-    expect(easel.page.locator(".studio")).not_to_have_attribute("data-draft", before, timeout=LONG)
+    easel.next_draft(before)
     np.testing.assert_array_equal(easel.stored(), drawn)
     assert drafts.saved_draft(int(before)).number == 1
     easel.drag((300.5, 50.5), (400.5, 70.5))
@@ -614,17 +620,17 @@ def test_submitting_gives_a_version_and_the_arrows_another_picture(easel: Easel)
     expect(easel.page.get_by_text("The mask is empty")).to_be_visible()
     easel.drag((100, 100), (300, 200))
     drawn = easel.stored()
-    draft = easel.page.locator(".studio").get_attribute("data-draft")
+    draft = easel.draft()
     easel.press("Control+Enter")
     expect(easel.page.locator(".studio .notice")).to_have_text("Submitted as version 1", timeout=LONG)
+    easel.next_draft(draft)
     np.testing.assert_array_equal(easel.stored(), drawn)
+    draft = easel.draft()
     easel.press("ArrowRight")
     expect(easel.page).to_have_url(re.compile("flower"), timeout=LONG)
-    deadline = time.monotonic() + 30
-    while easel.page.locator(".studio").get_attribute("data-draft") in (draft, None) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    easel.ready()
+    easel.next_draft(draft)
     assert not easel.stored().any()
+    draft = easel.draft()
     easel.press("ArrowLeft")
     expect(easel.page).to_have_url(re.compile("coffee"), timeout=LONG)
-    easel.ready()
+    easel.next_draft(draft)

@@ -79,7 +79,7 @@ def stored(easel: Easel, draft: str) -> Bools:
 def test_whatever_was_called_saved_outlives_two_hundred_saves_and_a_dozen_kills(easel: Easel) -> None:
     chance = random.Random(0)
     kills = set(chance.sample(range(5, SAVES - 5), KILLS))
-    draft = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    draft = easel.draft()
     easel.size(10)
     called_saved, sure = 0, []
     for number in range(SAVES):
@@ -103,7 +103,7 @@ def test_whatever_was_called_saved_outlives_two_hundred_saves_and_a_dozen_kills(
         easel.dashboard.start()
         easel.ready()
     expect(easel.page.locator(".saved")).to_have_attribute("data-state", "saved", timeout=LONG)
-    draft = str(easel.page.locator(".studio").get_attribute("data-draft"))
+    draft = easel.draft()
     mask = stored(easel, draft)
     assert len(sure) > SAVES - 2 * KILLS
     missing = [number for number in sure if not mask[middle(number)[::-1]]]
