@@ -15,6 +15,7 @@ from xai_core.registry import MODELS, STUDIES
 from xai_core.studies.pipeline import PipelineStudy
 from xai_core.studies.pipeline_findings import SCORE, claims, difference, grid_of, sections, spread_one_by_one
 from xai_core.studies.plan import Plan
+from xai_core.studies.verdicts import FAILS, HOLDS, UNDECIDED, UNTOLD
 from xai_core.types import XaiError
 
 from .small import done, exhibits_of, folder_of, plan_for, said
@@ -105,7 +106,7 @@ def test_one_segment_at_a_time_makes_all_attributions_one(tmp_path: Path, tiny_c
         spread = spread_one_by_one(grid, per)
         assert len(spread) == 2 * 2 and spread.max() <= largest
     verdict, why = next(iter(claims(grid).values()))
-    assert verdict == "yes" and "Per segment 4 of 4 families" in why
+    assert verdict == HOLDS and "Per segment 4 of 4 families" in why
     text = said(sections(rows))
     assert "“With one segment hidden at a time, or shown alone, every attribution has the same SRG” holds here" in text
 
@@ -143,7 +144,7 @@ def planted(
 
 def test_planted_effects_are_found() -> None:
     found = claims(grid_of(planted()))
-    assert [verdict for verdict, _ in found.values()] == ["yes"] * 4
+    assert [verdict for verdict, _ in found.values()] == [HOLDS] * 4
     gap = difference(grid_of(planted()), "Segments", "slic+gaussian", "grid+bilinear")
     assert gap.mean == pytest.approx(0.3, abs=0.02) and gap.low < 0.3 < gap.high + 0.02
     tables = {name: one.frame for name, one in exhibits_of(sections(planted())).items()}
@@ -164,18 +165,18 @@ def test_what_is_planted_the_other_way_does_not_hold() -> None:
         attribution={"rise": 0.0, "lime": 3.0},
     )
     rows.loc[rows["variant"].str.contains("only_one / lime"), "value"] += 0.02
-    assert [verdict for verdict, _ in claims(grid_of(rows)).values()] == ["no"] * 4
+    assert [verdict for verdict, _ in claims(grid_of(rows)).values()] == [FAILS] * 4
 
 
 def test_of_few_pictures_nothing_is_told_about_means() -> None:
     verdicts = [verdict for verdict, _ in claims(grid_of(planted(5))).values()]
-    assert verdicts == ["yes", "unknown", "unknown", "unknown"]
+    assert verdicts == [HOLDS, UNDECIDED, UNDECIDED, UNDECIDED]
 
 
 def test_what_was_not_tried_is_not_told() -> None:
     rows = planted(cut={"grid+bilinear": 0.0}, per={"per pixel": 0.0}, attribution={"rise": 0.0})
     found = claims(grid_of(rows))
-    assert {verdict for verdict, _ in found.values()} == {"unknown"}
+    assert {verdict for verdict, _ in found.values()} == {UNTOLD}
     assert "per segment was not tried" in " ".join(why for _, why in found.values())
     assert sections(rows)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from xai_core.registry import CORRUPTIONS, MODELS, SCORES
-from xai_core.studies.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, Side, judged, verdicts
+from xai_core.studies.claims import Claim, Side, judged, verdicts
 from xai_core.studies.exhibits import Table, Words
 from xai_core.studies.published import (
     S0_FALSE,
@@ -22,6 +22,7 @@ from xai_core.studies.published import (
     contradictions,
 )
 from xai_core.studies.sources import s0_claims, s1_claims
+from xai_core.studies.verdicts import FAILS, FEWEST, HOLDS, UNDECIDED, UNTOLD
 
 from .test_comparing import row
 
@@ -58,26 +59,26 @@ def test_s0s_tables_are_whole_and_its_severities_are_the_corruptions() -> None:
 
 
 def test_s0s_own_conclusions_hold_in_its_own_table() -> None:
-    """Each printed cell as if three pictures had given it, with a little noise."""
+    """Each printed cell as if as many pictures as a verdict takes had given it, with a little noise."""
     rows = []
     for (method, corruption), values in S0_MSE.items():
         for severity, value in zip(S0_SEVERITIES[corruption], values, strict=True):
-            for picture in range(3):
+            for picture in range(FEWEST):
                 place = {"corruption": f"{corruption}={severity:g}", "model": "resnet50"}
                 noisy = value * (1 + 0.01 * picture)
                 rows += [row(picture, method, noisy, f"robustness.{part}", **place) for part in ("mse", "raw_mse")]
-    states = [judged(claim, pd.DataFrame(rows)).state for claim in s0_claims("resnet50")]
-    assert states == [HOLDS, HOLDS, HOLDS, HOLDS, UNKNOWN, UNKNOWN]
+    states = [judged(claim, pd.DataFrame(rows)).verdict for claim in s0_claims("resnet50")]
+    assert states == [HOLDS, HOLDS, HOLDS, HOLDS, UNTOLD, UNTOLD]
 
 
 def test_s1s_own_conclusions_hold_in_its_own_table() -> None:
     rows = []
     for (architecture, method), values in S1.items():
         for score, value in zip(S1_SCORES, values, strict=True):
-            more = (1 + 0.001 * picture for picture in range(4))
+            more = (1 + 0.001 * picture for picture in range(FEWEST))
             rows += [row(n, method, value * one, score, model=architecture) for n, one in enumerate(more)]
     claims = s1_claims([MODELS[name] for name in S1_MODELS])
-    states = {(claim.text, claim.where): judged(claim, pd.DataFrame(rows)).state for claim in claims}
+    states = {(claim.text, claim.where): judged(claim, pd.DataFrame(rows)).verdict for claim in claims}
     assert set(states.values()) == {HOLDS} and len(states) == 4 + 9
 
 
@@ -95,18 +96,20 @@ def claim(factor: float = 1.0) -> Claim:
 
 
 def test_a_claim_holds_fails_or_is_not_decided() -> None:
-    assert judged(claim(), planted(2, 1)).state == HOLDS
-    assert judged(claim(), planted(1, 2)).state == FAILS
-    assert judged(claim(), planted(1, 1)).state == UNDECIDED
-    assert judged(claim(1.5), planted(2, 1)).state == HOLDS and judged(claim(3), planted(2, 1)).state == FAILS
+    assert judged(claim(), planted(2, 1)).verdict == HOLDS
+    assert judged(claim(), planted(1, 2)).verdict == FAILS
+    assert judged(claim(), planted(1, 1)).verdict == UNDECIDED
+    assert judged(claim(), planted(2, 1, FEWEST)).verdict == HOLDS
+    assert judged(claim(), planted(2, 1, FEWEST - 1)).verdict == UNDECIDED
+    assert judged(claim(1.5), planted(2, 1)).verdict == HOLDS and judged(claim(3), planted(2, 1)).verdict == FAILS
 
 
 def test_what_was_not_run_cannot_be_told() -> None:
     rows = planted(2, 1)
     found = judged(claim(), rows[rows["method"] == "gradcam"])
-    assert found.state == UNKNOWN and "SHAP" in found.missing[0]
-    assert judged(claim(), rows[:0]).state == UNKNOWN
-    assert judged(claim(), rows.assign(value=math.nan)).state == UNKNOWN
+    assert found.verdict == UNTOLD and "SHAP" in found.missing[0]
+    assert judged(claim(), rows[:0]).verdict == UNTOLD
+    assert judged(claim(), rows.assign(value=math.nan)).verdict == UNTOLD
 
 
 def test_a_side_prefers_the_sources_settings_and_means_over_severities() -> None:
@@ -126,5 +129,5 @@ def test_verdicts_are_said_in_words_and_numbers() -> None:
     words, table = verdicts([claim(), claim(3)], planted(2, 1), "conclusions", "S9")
     assert isinstance(words, Words) and isinstance(table, Table)
     assert "Of S9's conclusions these hold here: SHAP is better (tiny)." in words.sentences
-    assert list(table.frame["Here"]) == [HOLDS, FAILS]
+    assert list(table.frame["Here"]) == ["holds", "does not hold"]
     assert table.frame["Difference"][0] == pytest.approx(1, abs=0.1) and table.frame["High"][1] < 0

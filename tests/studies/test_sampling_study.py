@@ -12,6 +12,7 @@ from xai_core.engine.inline import InlineEngine
 from xai_core.registry import STUDIES
 from xai_core.studies.sampling import NATS, NORM, SamplingStudy, drop_of
 from xai_core.studies.sampling_findings import claims, maps_of, peak_share, ratios, sections, table_of
+from xai_core.studies.verdicts import FAILS, HOLDS, UNDECIDED, UNTOLD
 from xai_core.types import XaiError
 
 from .small import done, exhibits_of, folder_of, plan_for, said
@@ -129,15 +130,15 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
 
 
 def test_planted_claims_hold_or_do_not() -> None:
-    assert verdicts(planted()) == ["yes"] * 4
-    assert verdicts(planted(others=0.5)) == ["no", "no", "no", "yes"]
-    assert verdicts(planted(times=0.05)) == ["yes", "no", "yes", "yes"]
-    assert verdicts(planted(heights={**HEIGHTS, 0.3: 0.4})) == ["yes", "yes", "yes", "no"]
-    assert verdicts(planted(5)) == ["unknown"] * 4
-    assert verdicts(planted(19)) == ["yes"] * 3 + ["unknown"]
+    assert verdicts(planted()) == [HOLDS] * 4
+    assert verdicts(planted(others=0.5)) == [FAILS, FAILS, FAILS, HOLDS]
+    assert verdicts(planted(times=0.05)) == [HOLDS, FAILS, HOLDS, HOLDS]
+    assert verdicts(planted(heights={**HEIGHTS, 0.3: 0.4})) == [HOLDS, HOLDS, HOLDS, FAILS]
+    assert verdicts(planted(5)) == [UNDECIDED] * 4
+    assert verdicts(planted(19)) == [HOLDS] * 3 + [UNDECIDED]
     coarse = {0.0: 0.1, 0.5: 0.2, 1.0: 0.1}
-    assert verdicts(planted(heights=coarse)) == ["unknown"] + ["yes"] + ["unknown"] * 2
-    assert verdicts(planted(heights={**HEIGHTS, 0.7: 0.2, 0.5: 0.2}))[-1] == "unknown"
+    assert verdicts(planted(heights=coarse)) == [UNTOLD, HOLDS, UNTOLD, UNTOLD]
+    assert verdicts(planted(heights={**HEIGHTS, 0.7: 0.2, 0.5: 0.2}))[-1] == UNDECIDED
     text = said(sections(planted()))
     assert "holds here. At p = 0.7 it tells, in nats, 0.1" in text and "brightness has 3" in text
 

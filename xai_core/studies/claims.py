@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING
 from .exhibits import Exhibit, Spread, Table, Words
 from .naming import listed, map_title, model_title
 from .statistics.intervals import Interval, difference_interval
+from .verdicts import FAILS, HOLDS, RULE, UNDECIDED, UNTOLD, Verdict, of_all, sign_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-HOLDS, FAILS, UNDECIDED, UNKNOWN = "holds", "does not hold", "undecided", "cannot be told here"
-RULE = (
-    "A conclusion holds here when each difference that it names has its 95 % bootstrap interval over pictures wholly "
-    "above 0, and does not hold when one of them lies wholly below; otherwise these pictures do not decide it."
-)
 
 
 @dataclass(frozen=True)
@@ -68,17 +63,23 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """Whether a claim holds here, and the narrowest of its differences; `missing` is what was not run."""
 
     claim: Claim
-    state: str
+    verdict: Verdict
     narrowest: Interval | None
     missing: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """The verdict in a table whose column says where."""
+        gap = f": {listed(self.missing)} not run or undefined" if self.missing else ""
+        return self.verdict.removesuffix(" here") + gap
 
-def judged(claim: Claim, rows: pd.DataFrame) -> Verdict:
-    """Whether a claim holds, by `RULE`."""
+
+def judged(claim: Claim, rows: pd.DataFrame) -> Judgement:
+    """Whether a claim holds, by `verdicts.RULE`."""
     intervals, missing = [], []
     for first, second in claim.pairs:
         a, b = first.values(rows), second.values(rows)
@@ -89,10 +90,11 @@ def judged(claim: Claim, rows: pd.DataFrame) -> Verdict:
             intervals.append(difference_interval(a.to_numpy(), claim.factor * b.to_numpy()))
     narrowest = min(intervals, key=lambda one: one.low if one.low == one.low else float("-inf"), default=None)
     if missing:
-        return Verdict(claim, UNKNOWN, narrowest, tuple(dict.fromkeys(missing)))
-    if any(one.high < 0 for one in intervals):
-        return Verdict(claim, FAILS, min(intervals, key=lambda one: one.high))
-    return Verdict(claim, HOLDS if all(one.low > 0 for one in intervals) else UNDECIDED, narrowest)
+        return Judgement(claim, UNTOLD, narrowest, tuple(dict.fromkeys(missing)))
+    verdict = of_all(sign_of(one) for one in intervals)
+    if verdict == FAILS:
+        narrowest = min(intervals, key=lambda one: one.high)
+    return Judgement(claim, verdict, narrowest)
 
 
 def verdicts(claims: Sequence[Claim], rows: pd.DataFrame, name: str, source: str) -> list[Exhibit]:
@@ -104,7 +106,7 @@ def verdicts(claims: Sequence[Claim], rows: pd.DataFrame, name: str, source: str
         {
             "Conclusion": one.claim.text,
             "Model": model_title(one.claim.where) if one.claim.where else "–",
-            "Here": one.state + (f": {listed(one.missing)} not run or undefined" if one.missing else ""),
+            "Here": one.words,
             "Difference": one.narrowest.mean if one.narrowest else float("nan"),
             "Low": one.narrowest.low if one.narrowest else float("nan"),
             "High": one.narrowest.high if one.narrowest else float("nan"),
@@ -122,15 +124,15 @@ def verdicts(claims: Sequence[Claim], rows: pd.DataFrame, name: str, source: str
     return [Words(list(_sentences(found, source))), table]
 
 
-def _sentences(found: Sequence[Verdict], source: str) -> Iterator[str]:
+def _sentences(found: Sequence[Judgement], source: str) -> Iterator[str]:
     openings = {
         HOLDS: f"Of {source}'s conclusions these hold here",
         FAILS: f"Of {source}'s conclusions these do not hold here",
         UNDECIDED: f"These conclusions of {source} are neither borne out nor refuted by these pictures",
-        UNKNOWN: f"These conclusions of {source} cannot be told here, since what they are about was not run",
+        UNTOLD: f"These conclusions of {source} cannot be told here, since what they are about was not run",
     }
-    for state, opening in openings.items():
-        said = [f"{one.claim.text}{_about(one.claim)}" for one in found if one.state == state]
+    for verdict, opening in openings.items():
+        said = [f"{one.claim.text}{_about(one.claim)}" for one in found if one.verdict == verdict]
         if said:
             yield f"{opening}: {'; '.join(said)}."
 

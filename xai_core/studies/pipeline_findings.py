@@ -12,7 +12,7 @@ from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
 from .naming import heading, listed, map_name, map_title, model_title, slug
 from .pipeline import ONE_BY_ONE, PER, SEPARATOR
 from .statistics.intervals import Interval, difference_interval, mean_interval
-from .verdicts import FEWEST, RULE, Verdict, of_one_model, sign_of, verdict_words
+from .verdicts import FAILS, FEWEST, HOLDS, RULE, UNDECIDED, UNTOLD, Verdict, of_all, of_one_model, sign_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,7 +187,7 @@ def _claims(models: list[tuple[str, pd.DataFrame]]) -> Iterator[str]:
     for model, grid in models:
         start = f"{model_title(model)}, {grid['picture'].nunique()} pictures: "
         for claim, (verdict, why) in claims(grid).items():
-            yield f"{start}“{claim}” {verdict_words(verdict)}. {why}"
+            yield f"{start}“{claim}” {verdict}. {why}"
 
 
 def claims(grid: pd.DataFrame) -> dict[str, tuple[Verdict, str]]:
@@ -218,10 +218,10 @@ def _one_by_one(grid: pd.DataFrame) -> tuple[Verdict, str]:
                 f"greatest difference is {spread.max():.2g}."
             )
     if not told:
-        return "unknown", "Two attributions and a sampling one by one are needed."
+        return UNTOLD, "Two attributions and a sampling one by one are needed."
     holds = all(spread.max() <= ALIKE for spread in (hard, soft) if len(spread))
     why = f"Up to {ALIKE:g} is taken for rounding: maps in single precision order nearly equal pixels otherwise."
-    return ("yes" if holds else "no"), " ".join([*told, why])
+    return (HOLDS if holds else FAILS), " ".join([*told, why])
 
 
 def _pixels(grid: pd.DataFrame) -> tuple[Verdict, str]:
@@ -235,17 +235,16 @@ def _slic(grid: pd.DataFrame) -> tuple[Verdict, str]:
         if other.startswith("grid")
     ]
     if not found:
-        return "unknown", "There is no grid to compare with."
-    verdicts = {verdict for verdict, _ in found}
-    return verdicts.pop() if len(verdicts) == 1 else "unknown", " ".join(why for _, why in found)
+        return UNTOLD, "There is no grid to compare with."
+    return of_all(verdict for verdict, _ in found), " ".join(why for _, why in found)
 
 
 def _of_levels(grid: pd.DataFrame, factor: str, first: str, second: str) -> tuple[Verdict, str]:
-    """Yes where the interval of first less second lies above 0, no where it lies below."""
+    """Whether the interval of first less second lies above 0."""
     whole = balanced(grid)
     missing = [one for one in (first, second) if one not in set(whole[factor])]
     if missing:
-        return "unknown", f"{listed(missing)} was not tried."
+        return UNTOLD, f"{listed(missing)} was not tried."
     gap = difference(whole, factor, first, second)
     bounds = f" [{gap.low:.3g}, {gap.high:.3g}]" if gap.n > 1 else ""
     return sign_of(gap), f"In SRG, {first} less {second} is {gap.mean:.3g}{bounds}."
@@ -254,14 +253,14 @@ def _of_levels(grid: pd.DataFrame, factor: str, first: str, second: str) -> tupl
 def _attribution(grid: pd.DataFrame) -> tuple[Verdict, str]:
     whole = balanced(grid)
     if whole["Attribution"].nunique() < 2 or whole["Segments"].nunique() < 2:
-        return "unknown", "Two attributions and two segmentations are needed."
+        return UNTOLD, "Two attributions and two segmentations are needed."
     frame = effects(whole, FACTORS, SCORE).frame.set_index("Factor")
     column = {name: frame[name] for name in ("Eta squared", "Eta squared low", "Eta squared high")}
     told = [f"{column['Eta squared'][factor]:.3g} by {factor.lower()}" for factor in FACTORS]
     why = f"Of the variance within pictures {listed(told)} is explained."
     low, high = column["Eta squared low"], column["Eta squared high"]
     if whole["picture"].nunique() < FEWEST:
-        return "unknown", why
+        return UNDECIDED, why
     if high["Attribution"] < low["Segments"]:
-        return "yes", why
-    return ("no" if low["Attribution"] > high["Segments"] else "unknown"), why
+        return HOLDS, why
+    return (FAILS if low["Attribution"] > high["Segments"] else UNDECIDED), why

@@ -14,7 +14,7 @@ from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
 from .naming import is_baseline, listed, map_name, map_title, model_title
 from .sampling import ABSOLUTE, AUGMENTATIONS, DROPPING, KINDS, NATS, NORM, TIMES, TUNED, drop_of, label_of
 from .statistics.intervals import Interval, difference_interval, mean_interval
-from .verdicts import RULE, Verdict, of_one_model, sign_of, verdict_words
+from .verdicts import FAILS, HOLDS, RULE, UNDECIDED, UNTOLD, Verdict, of_all, of_one_model, sign_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ FEWEST_FOR_A_PEAK = 20
 SURE = 0.95
 PEAK_RULE = (
     f"A claim about where something is highest holds here where at least {SURE:.0%} of {DRAWS} draws of the pictures, "
-    f"with replacement, agree, does not hold where at most {1 - SURE:.0%} do, and cannot be told else, or "
+    f"with replacement, agree, does not hold where at most {1 - SURE:.0%} do, and is not decided else, or "
     f"of fewer than {FEWEST_FOR_A_PEAK} pictures."
 )
 WARNING = (
@@ -164,7 +164,7 @@ def _claims(maps: pd.DataFrame) -> Iterator[str]:
         nats = table_of(part, NATS)
         start = f"{model_title(model)}, {len(nats)} pictures: "
         for claim, (verdict, why) in claims(part).items():
-            yield f"{start}“{claim}” {verdict_words(verdict)}. {why}"
+            yield f"{start}“{claim}” {verdict}. {why}"
         yield from _for_nothing(nats, start)
 
 
@@ -188,17 +188,13 @@ def claims(maps: pd.DataFrame) -> dict[str, tuple[Verdict, str]]:
 
 
 def _more(nats: pd.DataFrame, own: str, others: Sequence[str]) -> tuple[Verdict, str]:
-    """Yes where a map tells more than all others, no where it tells less than one."""
+    """Whether a map tells more than all others; not where it tells less than one."""
     missing = [map_title(name) for name in (own, *others) if name not in nats]
     if missing:
-        return "unknown", f"{listed(missing)} was not tried."
+        return UNTOLD, f"{listed(missing)} was not tried."
     gaps = {name: difference_interval(nats[own], nats[name]) for name in others}
-    verdicts = {sign_of(gap) for gap in gaps.values()}
     told = [f"{_interval(gap)} more than {map_title(name)}" for name, gap in gaps.items()]
-    why = f"At p = 0.7 it tells, in nats, {listed(told)}."
-    if verdicts == {"yes"}:
-        return "yes", why
-    return ("no" if "no" in verdicts else "unknown"), why
+    return of_all(map(sign_of, gaps.values())), f"At p = 0.7 it tells, in nats, {listed(told)}."
 
 
 def _peak(maps: pd.DataFrame) -> tuple[Verdict, str]:
@@ -207,15 +203,15 @@ def _peak(maps: pd.DataFrame) -> tuple[Verdict, str]:
     drops = table.columns.to_numpy(dtype=float)
     low, high = BEST
     if len(table) == 0 or not ((drops >= low) & (drops <= high)).any() or len(drops) < 3:
-        return "unknown", "Probabilities inside and outside must be tried."
+        return UNTOLD, "Probabilities inside and outside must be tried."
     best = float(drops[int(table.mean().to_numpy().argmax())])
     share = peak_share(table.to_numpy(), (drops >= low - 1e-9) & (drops <= high + 1e-9))
     why = (
         f"The mean is highest at p = {best:g}; with pictures drawn anew it lies in this range in {share:.0%} of draws."
     )
     if len(table) < FEWEST_FOR_A_PEAK:
-        return "unknown", why
-    return "yes" if share >= SURE else "no" if share <= 1 - SURE else "unknown", why
+        return UNDECIDED, why
+    return HOLDS if share >= SURE else FAILS if share <= 1 - SURE else UNDECIDED, why
 
 
 def peak_share(values: npt.NDArray[np.floating], inside: npt.NDArray[np.bool_]) -> float:
@@ -360,7 +356,7 @@ def _more_than_learning(rows: pd.DataFrame) -> Iterator[str]:
         for augmentation in AUGMENTATIONS[1:]:
             if {"none", augmentation} <= set(table.columns):
                 gap = difference_interval(table["none"], table[augmentation])
-                verdict = verdict_words(sign_of(gap))
+                verdict = sign_of(gap)
                 yield (
                     f"{model_title(model)}, {gap.n} pictures: “Learning with {augmentation} changes maps more than "
                     f"learning without” {verdict}. Similarity without less that with it is {_interval(gap)}."

@@ -1,7 +1,8 @@
-"""Whether a claim of a source holds here, by rules that are stated: intervals that lie on one side of a limit."""
+"""Whether a claim of a source holds here, by one rule that is stated: intervals that lie on one side of a limit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from .statistics.intervals import Interval
@@ -9,31 +10,34 @@ from .statistics.intervals import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-Verdict = Literal["yes", "no", "unknown"]
-
-WORDS: dict[Verdict, str] = {"yes": "holds here", "no": "does not hold here", "unknown": "cannot be told here"}
-
+Verdict = Literal["holds here", "does not hold here", "is not decided here", "cannot be told here"]
+HOLDS: Verdict = "holds here"
+FAILS: Verdict = "does not hold here"
+UNDECIDED: Verdict = "is not decided here"
+UNTOLD: Verdict = "cannot be told here"
 
 FEWEST = 6
 """Pictures that a verdict takes: of fewer even a sign that all share is chance more often than one time in twenty."""
 RULE = (
-    f"A claim about means holds here where the 95 % bootstrap interval over pictures lies on its side, does not hold "
-    f"where it lies on the other side, and cannot be told where it does neither or there are fewer than {FEWEST} "
-    "pictures."
+    "A conclusion holds here when each difference that it names has its 95 % bootstrap interval over pictures wholly "
+    "on its side, and does not hold when one of them lies wholly on the other; otherwise, and with fewer than "
+    f"{FEWEST} pictures, it is not decided. It cannot be told where what it is about was not run."
 )
 
 
-def verdict_words(verdict: Verdict) -> str:
-    return WORDS[verdict]
-
-
 def sign_of(found: Interval, limit: float = 0.0) -> Verdict:
-    """Yes where the whole interval lies above the limit, no where it lies below; else, or of too few, unknown."""
+    """Whether the whole interval lies above the limit."""
     if found.n < FEWEST:
-        return "unknown"
+        return UNDECIDED
     if found.low > limit:
-        return "yes"
-    return "no" if found.high < limit else "unknown"
+        return HOLDS
+    return FAILS if found.high < limit else UNDECIDED
+
+
+def of_all(found: Iterable[Verdict]) -> Verdict:
+    """A claim of many parts holds where all hold, and fails where one fails."""
+    parts = set(found)
+    return next((one for one in (UNTOLD, FAILS, UNDECIDED) if one in parts), HOLDS)
 
 
 def of_one_model(frame: pd.DataFrame) -> pd.DataFrame:
