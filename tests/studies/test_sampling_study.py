@@ -89,7 +89,7 @@ def test_a_run_has_the_embedding_and_fine_tuning(ran: pd.DataFrame) -> None:
     assert len(maps) == 4 * 3 and (maps.groupby("Method")["Nats before"].nunique() == 1).all()
     assert (maps["Similarity"] <= 1).all() and (maps["Pictures"] == 1).all()
     text = said(sections(ran))
-    assert "resembles the picture" in text and "cannot be told here" in text
+    assert "resembles the picture" in text and "is not decided here" in text
 
 
 def test_without_labels_nothing_is_tuned(tmp_path: Path, tiny_card: Path) -> None:
