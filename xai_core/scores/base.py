@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,12 @@ class ScoreMethod(Parameters):
 
     @property
     def further_maps(self) -> int:
-        """Maps at most that it asks for beside the one that is scored; their passes are their own."""
+        """Maps at most that it asks for beside `known_maps`; their passes are their own."""
         return 0
+
+    def known_maps(self, corruptions: Sequence[Any], seed: int) -> Sequence[Another]:
+        """The further maps that are known beforehand, of a picture with these steps and a request with this seed."""
+        return ()
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
         """The score of a map float32 (H, W) of `run.target` in `run.frame`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,7 @@ def _overlap(left: Map, right: Map, rule: str, fraction: float, seed: int) -> fl
 
 @SCORES.register(
     "false_positive_rate",
+    version=2,
     title="False positives",
     summary="Takes what the mean of many runs on the clean picture highlights for the truth, and asks how much the map "
     "of the corrupted picture highlights beside it. 0 is a map that keeps to what it showed before.",
@@ -96,7 +97,8 @@ def _overlap(left: Map, right: Map, rule: str, fraction: float, seed: int) -> fl
 class FalsePositiveRate(Corrupting):
     """FPR and FDR of the corrupted picture's map against the pseudo ground truth of `runs` runs; spec E-10, E-11.
 
-    The runs have the seeds 0, 1, ...; a method without chance has one.
+    The runs have the seeds after the map's own, which would bring its noise into the truth; a method without chance
+    has one run.
     """
 
     runs: int = parameter(30, "Runs on the clean picture.", unit="runs", ge=2, le=100, step=1)
@@ -105,15 +107,15 @@ class FalsePositiveRate(Corrupting):
     )
     fraction: float = parameter(0.2, "Part of the pixels that the top is.", ge=0.01, le=0.99, step=0.01)
 
-    @property
-    def further_maps(self) -> int:
-        return self.runs + 1
+    def known_maps(self, corruptions: Sequence[Any], seed: int) -> Sequence[Another]:
+        runs = [Another(seed=seed + number, corruptions=()) for number in range(1, self.runs + 1)]
+        return runs if corruptions else [Another(corruptions=self.steps), *runs]
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
-        corrupted = saliency
-        if not still(run.corruptions):
-            (corrupted,) = other_maps(run, [Another(corruptions=self.steps)])
-        runs = distinct_runs(run, [], range(self.runs), clean=True)
+        corrupted, changes = saliency, list(self.known_maps(still(run.corruptions), run.seed))
+        if not run.corruptions:
+            (corrupted,) = other_maps(run, [changes.pop(0)])
+        runs = distinct_runs(run, [], changes)
         found = highlighted(corrupted, self.rule, self.fraction, run.seed)
         truth = highlighted(np.mean(runs, axis=0, dtype=np.float64), self.rule, self.fraction, run.seed)
         rate, discovery = false_rates(found, truth)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any, Literal
 
@@ -79,12 +79,11 @@ class Robustness(Corrupting):
 
     fraction: float = parameter(0.2, "Part of the pixels that counts as highlighted.", ge=0.01, le=0.99, step=0.01)
 
-    @property
-    def further_maps(self) -> int:
-        return 1
+    def known_maps(self, corruptions: Sequence[Any], seed: int) -> Sequence[Another]:
+        return [Another(corruptions=() if corruptions else self.steps)]
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
-        (other,) = other_maps(run, [Another(corruptions=() if still(run.corruptions) else self.steps)])
+        (other,) = other_maps(run, self.known_maps(still(run.corruptions), run.seed))
         ssim = structural_similarity(saliency, other)
         return Measured(
             {
@@ -123,14 +122,13 @@ class Stability(Corrupting):
 
     pictures: int = parameter(10, "Corrupted pictures.", unit="pictures", ge=2, le=100, step=1)
 
-    @property
-    def further_maps(self) -> int:
-        return self.pictures
+    def known_maps(self, corruptions: Sequence[Any], seed: int) -> Sequence[Another]:
+        steps = tuple(corruptions) or self.steps
+        seeds = [derive(seed, "stability", number) for number in range(self.pictures)]
+        return [Another(corruptions=steps, noise=one) for one in seeds]
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
-        steps = still(run.corruptions) or self.steps
-        seeds = [derive(run.seed, "stability", number) for number in range(self.pictures)]
-        maps = list(other_maps(run, (Another(corruptions=steps, noise=seed) for seed in seeds)))
+        maps = list(other_maps(run, self.known_maps(still(run.corruptions), run.seed)))
         return Measured({"variance": pixel_variance(maps)})
 
 
@@ -199,12 +197,11 @@ class Repeatability(ScoreMethod):
     runs: int = parameter(5, "Runs.", unit="runs", ge=2, le=30, step=1)
     fraction: float = parameter(0.2, "Part of the pixels that counts as highlighted.", ge=0.01, le=0.99, step=0.01)
 
-    @property
-    def further_maps(self) -> int:
-        return self.runs - 1
+    def known_maps(self, corruptions: Sequence[Any], seed: int) -> Sequence[Another]:
+        return [Another(seed=seed + number) for number in range(1, self.runs)]
 
     def measure(self, run: Run, saliency: Floats, mask: Bools | None) -> Measured:
-        maps = distinct_runs(run, [saliency], range(run.seed + 1, run.seed + self.runs))
+        maps = distinct_runs(run, [saliency], self.known_maps(run.corruptions, run.seed))
         if len(maps) == 1:
             return Measured({"spearman": 1.0, "top": 1.0})
         pairs = list(combinations(maps, 2))
@@ -216,12 +213,10 @@ class Repeatability(ScoreMethod):
         )
 
 
-def distinct_runs(run: Run, maps: Sequence[Floats], seeds: Sequence[int], clean: bool = False) -> list[Floats]:
-    """The maps with those of further seeds, on the clean picture if asked for; a single one where chance plays no part,
-    which the first two tell."""
+def distinct_runs(run: Run, maps: Sequence[Floats], runs: Iterable[Another]) -> list[Floats]:
+    """The maps with those of further runs; a single one where chance plays no part, which the first two tell."""
     found = list(maps)
-    corruptions = () if clean else None
-    for other in other_maps(run, (Another(seed=seed, corruptions=corruptions) for seed in seeds)):
+    for other in other_maps(run, runs):
         if len(found) == 1 and np.array_equal(found[0], other):
             break
         found.append(other)

@@ -62,24 +62,30 @@ class Unit:
     """One request, where its values belong, and what they are called.
 
     `read` makes values of the result; None reads a `Score` or a `Prediction`. `values` names what is undefined when the
-    request fails; None takes those of the score. `further` are passes of maps that the request asks for on its way.
+    request fails; None takes those of the score. `further` are maps that the request asks for on its way, at most, and
+    `more` the passes of others, which are not known beforehand.
     """
 
     place: Place
     request: Request
     read: Read | None = None
     values: tuple[str, ...] | None = None
-    further: Cost = field(default_factory=Cost)
+    further: tuple[Request, ...] = ()
+    more: Cost = field(default_factory=Cost)
 
     @cached_property
     def name(self) -> str:
         """SHA-256 of request and place: what a study that goes on has done already."""
         return digest_of(self.request.digest, json.dumps(asdict(self.place), sort_keys=True))
 
-    @property
-    def cost(self) -> Cost:
-        """Passes at most: of the request, of what it needs, and of further maps."""
-        return sum((need.cost for need in self.request.needs), self.request.cost + self.further)
+    def passes(self, counted: set[str]) -> int:
+        """Passes at most, but for those of requests whose digests are `counted` already; puts its own there."""
+        total = self.more.total
+        for one in (*self.request.needs, self.request, *self.further):
+            if one.digest not in counted:
+                counted.add(one.digest)
+                total += one.cost.total
+        return total
 
     def readings(self, result: Result) -> list[Reading]:
         """The values of its result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,11 @@ from .verdicts import FAILS, HOLDS, RULE, UNDECIDED, UNTOLD, Verdict, of_all, si
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def preferred(variants: Iterable[str], variant: str) -> str:
+    """Which of a method's variants stands for it beside a source: the one asked for, or else the first by name."""
+    return min(variants, key=lambda one: (one != variant, one), default="")
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Side:
             found = found[(names == self.corruption) | (found["corruption"] == self.corruption)]
         if self.method:
             found = found[found["method"] == self.method]
-            variants = sorted(set(found["variant"]), key=lambda one: (one != self.variant, one))
-            found = found[found["variant"] == variants[0]] if variants else found
+            kept = preferred(found["variant"], self.variant)
+            found = found[found["variant"] == kept]
         grouped = found.groupby("picture")["value"]
         return grouped.mean(skipna=False).where(grouped.size() == grouped.size().max())
 

@@ -285,8 +285,9 @@ def _in_words(table: pd.DataFrame, found: Ranking, pairs: pd.DataFrame, head: st
     dropped = f" ({found.dropped} left out, where a value is undefined)" if found.dropped else ""
     if not found.n:
         return [f"{head}: there is no picture for which every method has a value, so there are no ranks."]
-    best = titles[int(np.argmin(found.mean))]
-    said = [f"{head}: {len(titles)} methods over {_pictures(found.n)}{dropped}; {best} has the best mean rank."]
+    best = [title for title, rank in zip(titles, found.mean, strict=True) if np.isclose(rank, found.mean.min())]
+    who = f"{listed(best)} {'have' if len(best) > 1 else 'has'} the best mean rank"
+    said = [f"{head}: {len(titles)} methods over {_pictures(found.n)}{dropped}; {who}."]
     if not math.isnan(found.p):
         verdict = "differ" if found.p < ALPHA else f"{APART} as a whole"
         said.append(f"Friedman's test: the methods {verdict} (p {_p(found.p)}).")
@@ -298,9 +299,11 @@ def _in_words(table: pd.DataFrame, found: Ranking, pairs: pd.DataFrame, head: st
         said.append(f"By Nemenyi's critical difference of {found.critical_difference:.2f} every two methods differ.")
     sure = int((pairs["p Wilcoxon"] < ALPHA).sum())
     said.append(f"Of {len(pairs)} pairs {sure} differ by Wilcoxon's test at 5 % after Holm's correction.")
-    least = len(pairs) * 2.0 ** (1 - found.n)
-    if least >= ALPHA and not sure:
-        said.append(f"With {_pictures(found.n)} no pair could: the least corrected p-value is {min(least, 1):.2g}.")
+    told = pairs[pairs["p Wilcoxon"].notna()]
+    most = int(told["Pictures"].max()) if len(told) else 0
+    least = len(told) * 2.0 ** (1 - most)
+    if least >= ALPHA and not sure and most:
+        said.append(f"With {_pictures(most)} no pair could: the least corrected p-value is {min(least, 1):.2g}.")
     return said
 
 

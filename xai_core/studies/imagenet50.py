@@ -25,6 +25,7 @@ HEADLINES = ("road.combined", "occlusion.background_drop", "occlusion.subject_dr
 
 @STUDIES.register(
     "imagenet50",
+    version=2,
     title="Models and methods",
     summary="Scores every method on every model: change of confidence when the background or the subject is covered, "
     "ROAD, and IoU with the masks that people drew.",

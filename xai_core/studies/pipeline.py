@@ -99,6 +99,7 @@ def _list_of(read: Callable[[str], Any]) -> Callable[[str], str]:
 
 @STUDIES.register(
     "pipeline",
+    version=2,
     title="Perturbation, stage by stage",
     summary="Takes perturbation methods apart into segmentation and smoothing, sampling, attribution, and maps per "
     "segment or per pixel, and scores every combination by SRG: which choice matters?",

@@ -16,7 +16,8 @@ from ..engine.requests import Explain, Predict, evaluate, prepare_input
 from ..explainers.baselines import BASELINES
 from ..registry import METHODS, MODELS, SCORES, STUDIES, Parameters, Spec
 from ..scores.base import ScoreMethod
-from ..types import Cost, XaiError
+from ..seeds import derive
+from ..types import Cost, Picture, XaiError
 from .base import Place, Study, Subject, Unit
 from .masks import Masks, masks_for
 from .pictures import Entry, PictureSet, open_set
@@ -93,6 +94,10 @@ class Plan:
     def seed(self) -> int:
         return self.choice.seed
 
+    def seed_of(self, picture: Picture) -> int:
+        """A picture's own seed, in [0, 2^30): pictures that shared their noise would not be independent draws."""
+        return derive(self.seed, "picture", picture.digest) % 2**30
+
     @cached_property
     def baselines(self) -> tuple[Variant, ...]:
         """The maps that explain nothing and stand beside every method; those that were chosen are left out."""
@@ -112,17 +117,19 @@ class Plan:
             picture = entry.open()
             mask = self.masks(picture)
             for card in self.cards:
-                place = Place(entry.name, picture.digest, entry.truth(card), model=card.name, seed=self.seed)
-                yield Opening(Subject(picture, mask, card, prepare_input(picture, card, (), self.seed), place))
+                seed = self.seed_of(picture)
+                place = Place(entry.name, picture.digest, entry.truth(card), model=card.name, seed=seed)
+                yield Opening(Subject(picture, mask, card, prepare_input(picture, card, (), seed), place))
 
     def score(self, name: str, **values: object) -> Parameters:
         """A score's parameters: the preset's, on top what the study sets, and on top of that what the user sets."""
         return SCORES[name].make({**values, **self.choice.set_score.get(name, {})}, self.choice.preset)
 
     def explain(self, subject: Subject, variant: Variant, corruptions: Sequence[Step] = (), seed: int = 0) -> Explain:
-        """The request for one map of a subject; `seed` is added to the study's, for the picture's noise too."""
-        given = replace(subject.input, corruptions=chain(corruptions), seed=self.seed + seed)
-        return Explain(given, variant.method, variant.parameters, subject.target, self.seed + seed)
+        """The request for one map of a subject; `seed` is added to the picture's, for its noise too."""
+        own = subject.place.seed + seed
+        given = replace(subject.input, corruptions=chain(corruptions), seed=own)
+        return Explain(given, variant.method, variant.parameters, subject.target, own)
 
     def place(self, subject: Subject, request: Explain, variant: Variant) -> Place:
         """Where the values of a map belong."""
@@ -137,11 +144,13 @@ class Plan:
     def evaluation(self, subject: Subject, request: Explain, variant: Variant, name: str, **values: object) -> Unit:
         """The unit for one score of one map; `values` are the study's parameters of the score."""
         parameters = self.score(name, **values)
-        each, more = request.cost, cast(ScoreMethod, parameters).further_maps
+        score, each = cast(ScoreMethod, parameters), request.cost
+        others = score.known_maps(request.input.corruptions, request.seed)
         return Unit(
             self.place(subject, request, variant),
             evaluate(request, name, parameters, subject.card, subject.mask, subject.picture),
-            further=Cost(each.forward * more, each.backward * more),
+            further=tuple(request.another(change) for change in others),
+            more=Cost(each.forward * score.further_maps, each.backward * score.further_maps),
         )
 
     def size(self) -> Size:
@@ -157,8 +166,8 @@ class Plan:
 
 def _passes(units: Sequence[Unit]) -> int:
     """Passes of units; a result that several of them need is counted once."""
-    asked = {one.digest: one.cost.total for unit in units for one in (*unit.request.needs, unit.request)}
-    return sum(asked.values()) + sum(unit.further.total for unit in units)
+    counted: set[str] = set()
+    return sum(unit.passes(counted) for unit in units)
 
 
 def plan_of(choice: Choice) -> Plan:

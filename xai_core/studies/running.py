@@ -289,11 +289,7 @@ class _Runner:
 
     def _count(self, unit: Unit) -> int:
         """Counts a unit as done; returns its passes. A result that several units need counts once."""
-        passes = unit.further.total
-        for one in (*unit.request.needs, unit.request):
-            if one.digest not in self._needed:
-                self._needed.add(one.digest)
-                passes += one.cost.total
+        passes = unit.passes(self._needed)
         self._done += 1
         self._passes_done += passes
         return passes

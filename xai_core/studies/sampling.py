@@ -102,6 +102,7 @@ class _Tuned:
 
 @STUDIES.register(
     "sampling",
+    version=2,
     title="Which samples",
     summary="Takes gradients at noisy pictures, on the way from a grey one, and at pictures with dropped pixels, and "
     "asks what the maps tell about the picture, how long the gradients are, and how far the samples are from the "
@@ -122,7 +123,7 @@ class SamplingStudy(Study):
     samples: int = parameter(50, "Samples of every method.", unit="samples", ge=2, le=1000, step=1)
     drops: str = parameter("0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1", "Probabilities to drop a pixel.")
     noise_level: float = parameter(0.15, "SmoothGrad's noise.", unit="of the picture's range", ge=0, le=1, step=0.01)
-    method_seed: int = parameter(1860867, "Seed of the samples, S4's; the study's own is added.", ge=0, le=2**31 - 1)
+    method_seed: int = parameter(1860867, "Seed of the samples, S4's; the picture's own is added.", ge=0, le=2**31 - 1)
     embedded: int = parameter(10, "Pictures in the embedding; 0 for none.", unit="pictures", ge=0, le=50, step=1)
     each: int = parameter(20, "Samples of a picture in the embedding.", unit="samples", ge=2, le=100, step=1)
     explained: int = parameter(

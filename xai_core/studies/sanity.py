@@ -54,6 +54,7 @@ def stages(place: Place) -> Read:
 
 @STUDIES.register(
     "sanity",
+    version=2,
     title="Sanity checks",
     summary="Lets networks forget, block by block from the logits down, and trains a small one on permuted labels: "
     "maps that explain what was learnt must change.",

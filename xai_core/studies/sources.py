@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..classifiers.cards import Card
+from ..engine.comparison import Variant
 from ..registry import CORRUPTIONS, METHODS
-from .claims import Claim, Side, verdicts
+from .claims import Claim, Side, preferred, verdicts
 from .exhibits import Section, Spread, Table, Words
 from .naming import corruption_title, heading, map_title, model_title
 from .plan import Plan
@@ -113,7 +114,7 @@ def _short(score: str) -> str:
 def _s1_settings(plan: Plan) -> Table:
     occlusion, road, iou = (plan.score(name).model_dump() for name in ("occlusion", "road", "iou"))
     seen = len(plan.pictures.entries) if plan.pictures is not None else 0
-    shap = next((one for one in plan.variants if one.method == "shap"), None)
+    shap = _told(plan, "shap")
     layer = "not run" if shap is None else f"expected gradients at {shap.parameters.model_dump()['layer']}"
     return _settings_table(
         "settings-s1",
@@ -240,8 +241,10 @@ def _s0_table(model: str, several: bool, rows: pd.DataFrame) -> Table:
 
 
 def _s0_settings(plan: Plan) -> Table:
-    smooth, lime = (next((one for one in plan.variants if one.method == name), None) for name in S0_METHODS)
-    false = plan.score("false_positive_rate", runs=getattr(plan.study, "runs", 30)).model_dump()
+    smooth, lime = (_told(plan, name, "s0") for name in S0_METHODS)
+    study = plan.study.model_dump()
+    stability = plan.score("stability", pictures=study["pictures"]).model_dump()
+    false = plan.score("false_positive_rate", runs=study["runs"]).model_dump()
     occlusion = CORRUPTIONS["occlusion"].make().model_dump()
     seen = len(plan.pictures.entries) if plan.pictures is not None else 0
     return _settings_table(
@@ -264,7 +267,7 @@ def _s0_settings(plan: Plan) -> Table:
                 f"10, 30 and 50 % of the {'side' if 'side' in str(occlusion.get('measure', '')) else 'area'}",
             ),
             ("Robustness", "MSE of maps as they are", "MSE of maps scaled to 0 to 1, and of maps as they are"),
-            ("Stability", "k not stated", f"k = {getattr(plan.study, 'pictures', '?')}"),
+            ("Stability", "k not stated", f"k = {stability['pictures']}"),
             ("Pseudo ground truth", "about 30 runs, threshold not stated", _truth(false)),
         ],
     )
@@ -324,7 +327,13 @@ def _folder(plan: Plan) -> str:
     return text.rstrip("/").rpartition("/")[2] or text
 
 
-def _variant(variant: Any) -> str:
+def _told(plan: Plan, method: str, variant: str = "") -> Variant | None:
+    """The variant of a method whose values stand beside the source's."""
+    found = {one.label: one for one in plan.variants if one.method == method}
+    return found.get(preferred(found, variant))
+
+
+def _variant(variant: Variant | None) -> str:
     if variant is None:
         return "not run"
     values = variant.parameters.model_dump()

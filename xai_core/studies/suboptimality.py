@@ -10,7 +10,7 @@ from ..corruptions.chain import step
 from ..registry import CORRUPTIONS, STUDIES, parameter
 from .base import Study, Subject, Unit, predicted
 from .comparing import compared, models_of, of_maps, over_severity, summary
-from .exhibits import Chart, Section
+from .exhibits import Chart, Section, Words
 from .labels import accuracy
 from .naming import model_title, slug
 from .plan import Plan
@@ -29,8 +29,15 @@ HEADLINES = ("robustness.mse", "robustness.spearman", "stability.variance", "fal
 """The scores that are drawn; by the first three methods are ranked."""
 
 
+CHANCE = (
+    "Each of these runs has random numbers of its own, while the maps before and after a corruption share theirs. What "
+    "two runs differ by is therefore no part of what a corruption changes; it is what a reader of one map must expect."
+)
+
+
 @STUDIES.register(
     "suboptimality",
+    version=2,
     title="Bad data",
     summary="Corrupts every picture by noise, occlusion and lower resolution, each in three severities, and asks how "
     "much the maps change, and how much they highlight wrongly.",
@@ -87,7 +94,10 @@ class Suboptimality(Study):
             ),
             Section(
                 "What chance alone changes",
-                [summary(rows, OWN, name="chance", title="Agreement of a method's own runs on clean pictures")],
+                [
+                    Words([CHANCE]),
+                    summary(rows, OWN, name="chance", title="Agreement of a method's own runs on clean pictures"),
+                ],
             ),
             Section("What the models see", [over_severity(_seen(rows), "prediction.probability", "model")]),
             *accuracy(rows),
