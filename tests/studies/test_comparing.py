@@ -119,6 +119,21 @@ def test_where_less_is_better_the_ranks_turn_round() -> None:
     assert (worst["Difference"] < 0).all() and (worst["Rank-biserial"] > 0).all()
 
 
+def test_several_that_tie_are_best_together() -> None:
+    still = [row(picture, method, 0.0, "robustness.mse") for picture in range(1, 9) for method in ("random", "centre")]
+    apart = [row(picture, "gradcam", 0.1 * picture, "robustness.mse") for picture in range(1, 9)]
+    text = said(compared(pd.DataFrame(still + apart), "robustness.mse"))
+    assert "Centre and Random have the best mean rank" in text or "Random and Centre have the best mean rank" in text
+
+
+def test_pairs_with_more_pictures_than_the_ranks_are_not_called_too_few() -> None:
+    """A method with three pictures takes the ranks down to these; the others' pair has ten, and could differ."""
+    rows = [row(n, "gradcam", 0.5 + 0.01 * (-1) ** n * n) for n in range(10)]
+    rows += [row(n, "gradient", 0.5 + 0.01 * (-1) ** (n // 2) * n) for n in range(10)]
+    rows += [row(n, "lime", 0.4 if n < 3 else math.nan) for n in range(10)]
+    assert "no pair could" not in said(compared(pd.DataFrame(rows), ROAD))
+
+
 def test_few_pictures_are_told_to_be_few() -> None:
     section = compared(planted(count=4), ROAD)
     assert "With 4 pictures no pair could" in said(section)

@@ -60,7 +60,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 def test_a_run_has_a_row_for_every_map_and_no_picture_dropped_is_the_gradient(ran: pd.DataFrame) -> None:
     maps = maps_of(ran)
-    assert set(maps["seed"]) == {1860867}
+    assert maps["seed"].nunique() == 4, "a picture has its own chance"
     nats, norms = (table_of(maps, score).dropna(axis=1, how="all") for score in (NATS, NORM))
     assert nats.shape == (4, 4 + 3 + 1 + 4) and norms.shape == (4, 4 + 3 + 1)
     for table in (nats, norms):
