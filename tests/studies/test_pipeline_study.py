@@ -12,6 +12,9 @@ import pytest
 from xai_core.engine.inline import InlineEngine
 from xai_core.explainers.superpixels import segments
 from xai_core.registry import MODELS, STUDIES
+from xai_core.render.report.content import Report
+from xai_core.render.report.html import html
+from xai_core.render.report.pdf import pdf
 from xai_core.studies.pipeline import PipelineStudy
 from xai_core.studies.pipeline_findings import SCORE, claims, difference, grid_of, sections, spread_one_by_one
 from xai_core.studies.plan import Plan
@@ -186,3 +189,19 @@ def test_a_picture_that_is_not_finished_does_not_count() -> None:
     missing = (rows["picture"] == "3.jpg") & rows["variant"].str.startswith("slic")
     assert set(grid_of(rows[~missing])["picture"]) == set(grid_of(rows)["picture"]) - {"3.jpg"}
     assert sections(rows[rows["method"] == "random"]) == []
+
+
+def test_a_choice_that_is_nowhere_defined_is_not_decided() -> None:
+    rows = planted()
+    for place, choice in (("Sampling", "only_one"), ("Map", "per pixel"), ("Segments", "slic+gaussian")):
+        gone = rows["variant"].str.contains(choice, regex=False)
+        mended = rows.assign(value=rows["value"].where(~gone))
+        gap = difference(grid_of(mended), place, choice, sorted(set(grid_of(rows)[place]) - {choice})[0])
+        assert gap.n == 0
+        tables = exhibits_of(sections(mended))
+        levels = tables["levels-tiny"].frame.set_index(["Stage", "First", "Second"])["Difference"]
+        assert levels[place].isna().any() and levels["Attribution"].notna().all()
+        report = Report("Pipeline", "", (), tuple(sections(mended)))
+        assert "S3" in html(report) and pdf(report).startswith(b"%PDF")
+    verdict, why = claims(grid_of(mended))["SLIC with a Gaussian is better than the grid"]
+    assert verdict == UNDECIDED and "On no picture" in why and "nan" not in said(sections(mended))

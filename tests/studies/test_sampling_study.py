@@ -10,7 +10,10 @@ import pytest
 
 from xai_core.engine.inline import InlineEngine
 from xai_core.registry import STUDIES
-from xai_core.studies.sampling import NATS, NORM, SamplingStudy, drop_of
+from xai_core.render.report.content import Report
+from xai_core.render.report.html import html
+from xai_core.render.report.pdf import pdf
+from xai_core.studies.sampling import NATS, NORM, TUNED, SamplingStudy, drop_of
 from xai_core.studies.sampling_findings import claims, maps_of, peak_share, ratios, sections, table_of
 from xai_core.studies.verdicts import FAILS, HOLDS, UNDECIDED, UNTOLD
 from xai_core.types import XaiError
@@ -18,6 +21,7 @@ from xai_core.types import XaiError
 from .small import done, exhibits_of, folder_of, plan_for, said
 from .test_comparing import row
 
+ACCURACY = "fine_tuning.accuracy_before"
 SMALL = {"samples": 4, "drops": "0, 0.5, 0.7", "embedded": 2, "each": 3, "explained": 1, "epochs": 1}
 
 
@@ -139,6 +143,10 @@ def test_planted_claims_hold_or_do_not() -> None:
     coarse = {0.0: 0.1, 0.5: 0.2, 1.0: 0.1}
     assert verdicts(planted(heights=coarse)) == [UNTOLD, HOLDS, UNTOLD, UNTOLD]
     assert verdicts(planted(heights={**HEIGHTS, 0.7: 0.2, 0.5: 0.2}))[-1] == UNDECIDED
+    for one_sided in ((0.6, 0.7, 0.8), (0.5, 0.6, 0.7), (0.7, 0.8, 0.9)):
+        heights = {drop: HEIGHTS.get(drop, 0.2) for drop in one_sided}
+        assert verdicts(planted(heights=heights)) == [HOLDS, HOLDS, HOLDS, UNTOLD]
+    assert verdicts(planted(heights={0.59: 0.2, 0.6: 0.3, 0.7: 0.1, 0.81: 0.2}))[-1] == HOLDS
     text = said(sections(planted()))
     assert "holds here. At p = 0.7 it tells, in nats, 0.1" in text and "brightness has 3" in text
 
@@ -163,3 +171,29 @@ def test_peaks_are_counted_over_draws() -> None:
     assert peak_share(values[:1], inside) == 1
     assert peak_share(values, inside) == pytest.approx(0.75, abs=0.04)  # all but twice the second picture
     assert peak_share(values, ~inside) == pytest.approx(0.25, abs=0.04)
+
+
+# -- what failed -------------------------------------------------------------------------------------------------------
+
+
+def failed(rows: pd.DataFrame, start: str, names: list[str]) -> pd.DataFrame:
+    """The rows as they are when the trials whose scores begin with `start` failed: `names` alone, and undefined."""
+    there = rows[rows["score"].str.startswith(start)]
+    places = there.drop_duplicates(["picture", "model", "target", "method", "variant", "seed"])
+    lost = [places.assign(score=name, value=np.nan, reason="it failed", key="", failed=True) for name in names]
+    return pd.concat([rows.drop(there.index), *lost], ignore_index=True)
+
+
+def test_a_failed_trial_takes_nothing_else_from_the_report(ran: pd.DataFrame) -> None:
+    rows = failed(failed(ran, "embedding.", ["embedding.distance"]), "fine_tuning.", [ACCURACY, TUNED[2]])
+    there, whole = (exhibits_of(sections(one)) for one in (rows, ran))
+    assert "embedding" not in there and len(there["embedding-distances"].frame) == 4
+    assert there["mutual-information"].frame.equals(whole["mutual-information"].frame)
+    report = Report("Sampling", "", (), tuple(sections(rows)))
+    assert "How far samples are" in html(report) and pdf(report).startswith(b"%PDF")
+
+
+def test_one_failed_embedding_leaves_the_others(ran: pd.DataFrame) -> None:
+    other = failed(ran.assign(model="other"), "embedding.", ["embedding.distance"])
+    shown = exhibits_of(sections(pd.concat([ran, other], ignore_index=True)))["embedding"].frame
+    pd.testing.assert_frame_equal(shown, exhibits_of(sections(ran))["embedding"].frame)

@@ -175,7 +175,8 @@ def difference(grid: pd.DataFrame, factor: str, first: str, second: str) -> Inte
     Only combinations that are defined for both choices count.
     """
     others = [one for one in FACTORS if one != factor]
-    both = grid.pivot_table(index=["picture", *others], columns=factor, values="value")[[first, second]].dropna()
+    table = grid.pivot_table(index=["picture", *others], columns=factor, values="value")
+    both = table.reindex(columns=[first, second]).dropna()  # a choice that is nowhere defined has no column
     each = both.groupby("picture").mean()
     return difference_interval(each[first].to_numpy(), each[second].to_numpy())
 
@@ -246,6 +247,8 @@ def _of_levels(grid: pd.DataFrame, factor: str, first: str, second: str) -> tupl
     if missing:
         return UNTOLD, f"{listed(missing)} was not tried."
     gap = difference(whole, factor, first, second)
+    if not gap.n:
+        return sign_of(gap), f"On no picture is the SRG of both {first} and {second} defined."
     bounds = f" [{gap.low:.3g}, {gap.high:.3g}]" if gap.n > 1 else ""
     return sign_of(gap), f"In SRG, {first} less {second} is {gap.mean:.3g}{bounds}."
 

@@ -201,11 +201,12 @@ def _peak(maps: pd.DataFrame) -> tuple[Verdict, str]:
     part = maps[(maps["score"] == NATS) & maps["drop"].notna()]
     table = part.pivot_table(index="picture", columns="drop", values="value").dropna()
     drops = table.columns.to_numpy(dtype=float)
-    low, high = BEST
-    if len(table) == 0 or not ((drops >= low) & (drops <= high)).any() or len(drops) < 3:
-        return UNTOLD, "Probabilities inside and outside must be tried."
+    below, above = drops < BEST[0] - 1e-9, drops > BEST[1] + 1e-9
+    inside = ~below & ~above
+    if len(table) == 0 or not (below.any() and inside.any() and above.any()):
+        return UNTOLD, "Probabilities below, inside and above this range must be tried."
     best = float(drops[int(table.mean().to_numpy().argmax())])
-    share = peak_share(table.to_numpy(), (drops >= low - 1e-9) & (drops <= high + 1e-9))
+    share = peak_share(table.to_numpy(), inside)
     why = (
         f"The mean is highest at p = {best:g}; with pictures drawn anew it lies in this range in {share:.0%} of draws."
     )
@@ -262,18 +263,19 @@ def _embedding(rows: pd.DataFrame) -> Iterator[Exhibit]:
             line |= {"At home": home.mean, "At home low": home.low, "At home high": home.high}
             lines.append(line | {"Pictures": distance.n})
             points.append(_points(own).assign(Model=model_title(model), Samples=SAMPLES[kind]))
-    frame = pd.concat(points, ignore_index=True)
-    yield Chart(
-        "embedding",
-        "Pictures and samples in the plane of the first two components",
-        "scatter",
-        frame,
-        x="First component",
-        y="Second component",
-        group="Samples",
-        facet="Model" if frame["Model"].nunique() > 1 else "",
-        note="Features before the logits, by kernel principal components with the cosine as kernel.",
-    )
+    frame = pd.concat([one for one in points if len(one)] or points, ignore_index=True)
+    if len(frame):
+        yield Chart(
+            "embedding",
+            "Pictures and samples in the plane of the first two components",
+            "scatter",
+            frame,
+            x="First component",
+            y="Second component",
+            group="Samples",
+            facet="Model" if frame["Model"].nunique() > 1 else "",
+            note="Features before the logits, by kernel principal components with the cosine as kernel.",
+        )
     yield Table(
         "embedding-distances",
         "How far samples are from their picture",
@@ -289,12 +291,12 @@ def _embedding(rows: pd.DataFrame) -> Iterator[Exhibit]:
 
 
 def _points(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line for every point: its picture and its two components."""
+    """A line for every point: its picture and its two components; none where the trial failed."""
     parts = rows["score"].str.split(".", expand=True).reindex(columns=range(3))
     placed = rows.assign(axis=parts[1], sample=parts[2])[parts[2].notna()]
     wide = placed.pivot_table(index=["picture", "sample"], columns="axis", values="value").reset_index()
     named = {"first": "First component", "second": "Second component", "picture": "Picture"}
-    return wide.rename(columns=named)[list(named.values())].rename_axis(columns=None)
+    return wide.rename(columns=named).reindex(columns=list(named.values())).rename_axis(columns=None)
 
 
 # -- fine-tuning -------------------------------------------------------------------------------------------------------
