@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xai_core.engine.inline import InlineEngine
+from xai_core.engine.requests import Trial
 from xai_core.registry import STUDIES
 from xai_core.render.report.content import Report
 from xai_core.render.report.html import html
 from xai_core.render.report.pdf import pdf
-from xai_core.studies.sampling import NATS, NORM, TUNED, SamplingStudy, drop_of
+from xai_core.studies.plan import Choice, plan_of
+from xai_core.studies.sampling import NATS, NORM, TUNED, SamplingStudy, drop_of, every_other
 from xai_core.studies.sampling_findings import claims, maps_of, peak_share, ratios, sections, table_of
 from xai_core.studies.verdicts import FAILS, HOLDS, UNDECIDED, UNTOLD
 from xai_core.types import XaiError
@@ -101,6 +105,42 @@ def test_without_labels_nothing_is_tuned(tmp_path: Path, tiny_card: Path) -> Non
     assert {unit.request.title for unit in plan.study.trials(plan)} == {"Samples in the embedding"}
     plan = plan_for("sampling", tmp_path / "pictures", **{**SMALL, "embedded": 0})
     assert list(plan.study.trials(plan)) == []
+
+
+@given(st.lists(st.integers(0, 4), max_size=30), st.lists(st.integers(0, 4), max_size=10))
+def test_every_class_is_learnt_from_and_tested_whatever_comes_later(classes: list[int], later: list[int]) -> None:
+    tested = every_other(classes)
+    assert tested.dtype == bool and (every_other([*classes, *later])[: len(classes)] == tested).all()
+    for one in set(classes):
+        own = tested[np.array(classes) == one]
+        assert abs(own.sum() - (~own).sum()) <= 1
+    if len(classes) > 1:
+        assert tested.any() and not tested.all()
+    assert abs(tested.sum() - (~tested).sum()) <= max(len(set(classes)), 1)
+
+
+def test_more_pictures_leave_the_split_as_it_is(tmp_path: Path, tiny_card: Path) -> None:
+    """And explain all that were explained before, so that no row of an earlier network stays."""
+    folder = folder_of(tmp_path / "pictures", 9, labels=True)
+    choice = Choice(study="sampling", pictures=str(folder), models=("tiny",), set_study={**SMALL, "explained": 3})
+    kept: tuple[list[str], list[str]] = ([], [])
+    for limit in range(2, 10):
+        plan = plan_of(choice.model_copy(update={"limit": limit}))
+        units = [unit for unit in plan.study.trials(plan) if unit.place.variant == "noise"]
+        first = units[0].request
+        assert isinstance(first, Trial)
+        explained = list(dict.fromkeys(unit.place.picture for unit in units[1:]))
+        tested = [f"{number}.png" for number in np.flatnonzero(first.data["tested"])]
+        assert explained == tested[:3] and tested[: len(kept[0])] == kept[0] and explained[: len(kept[1])] == kept[1]
+        kept = tested, explained
+
+
+def test_rows_of_an_earlier_network_do_not_count(ran: pd.DataFrame) -> None:
+    own = ran[ran["score"].str.startswith("fine_tuning.") & (ran["picture"] != "")]
+    stale = own.assign(picture="stale.png", value=0.123, key="earlier")
+    there, whole = (exhibits_of(sections(one)) for one in (pd.concat([ran, stale], ignore_index=True), ran))
+    for name in ("fine-tuning-accuracy", "fine-tuning-maps"):
+        pd.testing.assert_frame_equal(there[name].frame, whole[name].frame)
 
 
 # -- planted rows ------------------------------------------------------------------------------------------------------

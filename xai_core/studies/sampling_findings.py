@@ -66,7 +66,7 @@ def sections(rows: pd.DataFrame) -> list[Section]:
         found.append(Section("Where the samples lie for the network", list(_embedding(embedded))))
     tuned = rows[rows["score"].str.startswith("fine_tuning.")]
     if len(tuned):
-        found.append(Section("Before and after fine-tuning", list(_tuning(tuned))))
+        found.append(Section("Before and after fine-tuning", list(_tuning(of_last_trials(tuned)))))
     return found
 
 
@@ -302,6 +302,17 @@ def _points(rows: pd.DataFrame) -> pd.DataFrame:
 # -- fine-tuning -------------------------------------------------------------------------------------------------------
 
 
+def of_last_trials(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one trial for each model and augmentation, that of its accuracies.
+
+    When pictures are added another network is tuned; what is left of the earlier one does not belong to it.
+    """
+    whole = rows[rows["method"] == ""]
+    last = dict(zip(zip(whole["model"], whole["variant"], strict=True), whole["key"], strict=True))
+    names = zip(rows["model"], rows["variant"], rows["key"], strict=True)
+    return rows[[last.get((model, variant)) == key for model, variant, key in names]]
+
+
 def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
     import pandas as pd
 
@@ -320,7 +331,7 @@ def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
         "fine-tuning-accuracy",
         "Accuracy",
         of_one_model(accuracy[shown].rename_axis(columns=None)),
-        "Part of the pictures that are recognised; every other picture was not learnt from.",
+        "Part of the pictures that are recognised; every other picture of a class was not learnt from.",
     )
     yield Words(list(_more_than_learning(rows)))
     lines = list(_changes(rows[rows["method"] != ""]))

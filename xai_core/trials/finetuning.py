@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classifiers.randomising import blocks
-from ..registry import METHODS, TRIALS, Parameters, Value, parameter
+from ..registry import METHODS, SCORES, TRIALS, Parameters, Value, parameter
 from ..scores.information import mutual_information
 from ..scores.ranking import rank_correlation
 from ..seeds import generator
 from ..types import Cost, Floats, Measured
-from .base import Earlier, Lab, TrialMethod
+from .base import Earlier, Lab, TrialMethod, depending_on
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +48,9 @@ class Labelled(TrialMethod):
         chosen = {"smoothgrad": "samples", "integrated_gradients": "steps", "feature_suppression": "samples"}
         given = {name: {chosen[name]: self.samples} if name in chosen else {} for name in EXPLAINED_BY}
         return {name: METHODS[name].make(values) for name, values in given.items()}
+
+    def dependencies(self) -> dict[str, Any]:
+        return {"methods": depending_on(self.methods)}
 
     def shown(self, lab: Lab) -> npt.NDArray[np.int64]:
         """The places of the pictures that are explained."""
@@ -106,6 +109,9 @@ class FineTuning(Labelled):
     @property
     def untouched(self) -> LabelledMaps:
         return LabelledMaps(**{name: getattr(self, name) for name in Labelled.model_fields})
+
+    def dependencies(self) -> dict[str, Any]:
+        return {**super().dependencies(), "mutual_information": SCORES["mutual_information"].version}
 
     def earlier(self, seed: int) -> tuple[Earlier, ...]:
         return (Earlier("labelled_maps", self.untouched, seed),)
