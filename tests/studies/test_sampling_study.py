@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from xai_core.registry import STUDIES
 from xai_core.render.report.content import Report
 from xai_core.render.report.html import html
 from xai_core.render.report.pdf import pdf
-from xai_core.studies.plan import Choice, plan_of
-from xai_core.studies.sampling import NATS, NORM, TUNED, SamplingStudy, drop_of, every_other
-from xai_core.studies.sampling_findings import claims, maps_of, peak_share, ratios, sections, table_of
+from xai_core.studies.exhibits import Gallery, Section
+from xai_core.studies.plan import Choice, Plan, plan_of
+from xai_core.studies.sampling import AUGMENTATIONS, NATS, NORM, TUNED, SamplingStudy, drop_of, every_other
+from xai_core.studies.sampling_findings import claims, drawn, maps_of, peak_share, ratios, sections, table_of
 from xai_core.studies.verdicts import FAILS, HOLDS, UNDECIDED, UNTOLD
-from xai_core.types import XaiError
+from xai_core.types import Score, XaiError
 
 from .small import done, exhibits_of, folder_of, plan_for, said
 from .test_comparing import row
@@ -45,9 +47,18 @@ def test_the_papers_settings_are_s4s() -> None:
     assert labels == [*(f"p={drop / 10:g}" for drop in range(11)), "p=0.7 times input"]
 
 
+@dataclass(frozen=True)
+class Ran:
+    """A small run with labels."""
+
+    plan: Plan
+    engine: InlineEngine
+    out: Path
+    rows: pd.DataFrame
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The rows of a small run with labels."""
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     from ..conftest import write_tiny_card
 
     folder = tmp_path_factory.mktemp("sampling")
@@ -63,7 +74,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         size = plan.size()
         assert standing.done == size.units and standing.failed == 0
         assert standing.passes == size.passes - 4, "all is told before but for what each picture's class takes"
-    return rows
+    return Ran(plan, engine, folder / "out", rows)
+
+
+@pytest.fixture
+def ran(small_run: Ran) -> pd.DataFrame:
+    """Its rows."""
+    return small_run.rows
 
 
 def test_a_run_has_a_row_for_every_map_and_no_picture_dropped_is_the_gradient(ran: pd.DataFrame) -> None:
@@ -98,6 +115,59 @@ def test_a_run_has_the_embedding_and_fine_tuning(ran: pd.DataFrame) -> None:
     assert (maps["Similarity"] <= 1).all() and (maps["Pictures"] == 1).all()
     text = said(sections(ran))
     assert "resembles the picture" in text and "is not decided here" in text
+
+
+def galleries_of(found: list[Section]) -> list[Gallery]:
+    return [one for section in found for one in section.exhibits if isinstance(one, Gallery)]
+
+
+def test_maps_before_and_after_fine_tuning_are_shown(small_run: Ran) -> None:
+    """All of a picture's maps in a row: those that the trial has, as what is drawn."""
+    cache, rows = small_run.engine.executor.cache, small_run.rows
+    (gallery,) = galleries_of(sections(rows, {"tiny": ["1.png"]}, cache.get))
+    assert gallery.columns == 5 and len(gallery.pictures) == 4 * 5
+    captions = [words for _, words in gallery.pictures[5:10]]
+    kinds = ["before", *(f"learnt with {one}" for one in AUGMENTATIONS)]
+    assert captions == ["1.png", *(f"SmoothGrad, {kind}" for kind in kinds)]
+    whole = rows[(rows["method"] == "") & rows["score"].str.startswith("fine_tuning.")]
+    for place, augmentation in enumerate(AUGMENTATIONS):
+        trial = cache.get(whole.loc[whole["variant"] == augmentation, "key"].iloc[0])
+        assert isinstance(trial, Score)
+        own = [pixels for pixels, _ in gallery.pictures[5:10]]
+        np.testing.assert_array_equal(own[0], trial.details["frames"][0])
+        np.testing.assert_array_equal(own[1], drawn(trial.details["maps_before"][1, 0]))
+        np.testing.assert_array_equal(own[2 + place], drawn(trial.details["maps_after"][1, 0]))
+    report = Report("Sampling", "", (), tuple(sections(rows, {}, cache.get)))
+    assert html(report).count("data:image/webp") == 4 * 5 and "Picture 1" in html(report)
+    assert pdf(report).count(b"/Subtype /Image") >= 4 * 5
+
+
+def test_maps_that_are_gone_are_told(small_run: Ran) -> None:
+    rows, get = small_run.rows, small_run.engine.executor.cache.get
+    assert not galleries_of(sections(rows)) and "none, noise and luminance cannot be shown" in said(sections(rows))
+    whole = rows[(rows["method"] == "") & rows["score"].str.startswith("fine_tuning.")]
+    lost = set(whole.loc[whole["variant"] == "noise", "key"])
+    some = sections(rows, {}, lambda key: None if key in lost else get(key))
+    assert galleries_of(some)[0].columns == 4 and "learning with noise cannot be shown" in said(some)
+
+
+def test_the_study_names_what_it_shows(small_run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAI_DATA", str(small_run.out.parent / "data"))
+    (gallery,) = galleries_of(small_run.plan.study.sections(small_run.plan, small_run.rows))
+    explained = small_run.rows[small_run.rows["score"] == TUNED[2]]["picture"].unique()
+    assert {words for _, words in gallery.pictures[::5]} == set(explained)
+
+
+def test_maps_are_drawn_by_their_absolute_values() -> None:
+    values = np.linspace(0, 1, 1000, dtype=np.float32).reshape(20, 50)
+    pixels = drawn(values)
+    assert pixels.shape == (20, 50, 3) and pixels.dtype == np.uint8
+    np.testing.assert_array_equal(drawn(-3 * values), pixels)
+    assert (np.diff(pixels.sum(axis=2).ravel().astype(int)) >= 0).mean() > 0.99
+    assert len(np.unique(drawn(np.zeros((4, 4), dtype=np.float32)).reshape(-1, 3), axis=0)) == 1
+    spike = np.zeros((20, 20), dtype=np.float32)
+    spike[3, 4] = 1
+    assert drawn(spike)[3, 4].sum() > drawn(spike)[0, 0].sum()
 
 
 def test_without_labels_nothing_is_tuned(tmp_path: Path, tiny_card: Path) -> None:

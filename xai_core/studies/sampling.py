@@ -12,6 +12,7 @@ from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from ..classifiers.cards import Card
+from ..engine.cache import Cache
 from ..engine.comparison import Variant
 from ..engine.packing import Result
 from ..engine.requests import Input, Trial, prepare_input
@@ -249,4 +250,15 @@ class SamplingStudy(Study):
     def sections(self, plan: Plan, rows: pd.DataFrame) -> list[Section]:
         from .sampling_findings import sections
 
-        return sections(rows)
+        return sections(rows, self._explained(plan), Cache.from_settings().get)
+
+    def _explained(self, plan: Plan) -> dict[str, list[str]]:
+        """The pictures that each model's fine-tuning explains, in its order."""
+        assert plan.pictures is not None
+        found = {}
+        for card in plan.cards:
+            known = [(entry.name, entry.truth(card)) for entry in plan.pictures.entries if entry.truth(card) >= 0]
+            tested = every_other([truth for _, truth in known])
+            names = [name for (name, _), chosen in zip(known, tested, strict=True) if chosen]
+            found[card.name] = names[: self.explained]
+        return found

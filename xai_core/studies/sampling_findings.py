@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.packing import Result
 from ..seeds import generator
+from ..types import Floats, Pixels, Score
 from .comparing import models_of
-from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
-from .naming import is_baseline, listed, map_name, map_title, model_title
+from .exhibits import Chart, Exhibit, Gallery, Section, Spread, Table, Words
+from .naming import is_baseline, listed, map_name, map_title, model_title, slug
 from .sampling import ABSOLUTE, AUGMENTATIONS, DROPPING, KINDS, NATS, NORM, TIMES, TUNED, drop_of, label_of
 from .statistics.intervals import Interval, difference_interval, mean_interval
 from .verdicts import FAILS, HOLDS, RULE, UNDECIDED, UNTOLD, Verdict, of_all, of_one_model, sign_of
@@ -45,8 +47,18 @@ SAMPLES = {
 }
 
 
-def sections(rows: pd.DataFrame) -> list[Section]:
-    """All sections that there are rows for."""
+Find = Callable[[str], Result | None]
+"""The result of a key, where it is still there."""
+
+
+def sections(
+    rows: pd.DataFrame, explained: Mapping[str, Sequence[str]] | None = None, find: Find = lambda key: None
+) -> list[Section]:
+    """All sections that there are rows for.
+
+    `explained` are the pictures that fine-tuning explains, by model, in its order; `find` gives its results, for the
+    maps themselves are in no row.
+    """
     maps = maps_of(rows)
     found = []
     if len(maps):
@@ -66,7 +78,10 @@ def sections(rows: pd.DataFrame) -> list[Section]:
         found.append(Section("Where the samples lie for the network", list(_embedding(embedded))))
     tuned = rows[rows["score"].str.startswith("fine_tuning.")]
     if len(tuned):
-        found.append(Section("Before and after fine-tuning", list(_tuning(of_last_trials(tuned)))))
+        last = of_last_trials(tuned)
+        found.append(
+            Section("Before and after fine-tuning", [*_tuning(last), *_tuned_maps(last, explained or {}, find)])
+        )
     return found
 
 
@@ -396,6 +411,57 @@ def _changes(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
                     "Pictures": len(table),
                     "Undefined": int(table[similarity].isna().sum()),
                 }
+
+
+def _tuned_maps(rows: pd.DataFrame, explained: Mapping[str, Sequence[str]], find: Find) -> Iterator[Exhibit]:
+    """Pictures, and their maps before and after: a row for every picture and method."""
+    whole = rows[(rows["method"] == "") & (rows["key"] != "")]
+    for model in models_of(whole):
+        own = whole[whole["model"] == model]
+        keys = dict(zip(own["variant"], own["key"], strict=True))
+        found = {one: find(keys[one]) for one in AUGMENTATIONS if one in keys}
+        there = {
+            one: result.details
+            for one, result in found.items()
+            if isinstance(result, Score) and "maps_after" in result.details
+        }
+        gone = [one for one in found if one not in there]
+        if gone:
+            yield Words(
+                [
+                    f"{model_title(model)}: the maps after learning with {listed(gone)} cannot be shown, because the "
+                    "cache has lost them; their numbers are kept. The study in another folder computes them again."
+                ]
+            )
+        if there:
+            yield Gallery(
+                f"fine-tuning-maps-{slug(model)}",
+                f"Maps before and after fine-tuning, {model_title(model)}",
+                list(_pictures(there, explained.get(model, ()))),
+                columns=2 + len(there),
+                note="A bright place has a great absolute value; each map is clipped at its own 99th percentile.",
+            )
+
+
+def _pictures(there: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Iterator[tuple[Pixels, str]]:
+    from ..trials.finetuning import EXPLAINED_BY
+
+    first = next(iter(there.values()))
+    for number, frame in enumerate(first["frames"]):
+        for row, method in enumerate(EXPLAINED_BY):
+            yield frame, names[number] if number < len(names) else f"Picture {number + 1}"
+            yield drawn(first["maps_before"][row, number]), f"{map_title(method)}, before"
+            for augmentation, details in there.items():
+                yield drawn(details["maps_after"][row, number]), f"{map_title(method)}, learnt with {augmentation}"
+
+
+def drawn(values: Floats) -> Pixels:
+    """The absolute values of a map (H, W) as colours, uint8 (H, W, 3); a map of zeros is dark."""
+    from matplotlib import colormaps
+
+    strength = np.abs(values.astype(np.float64))
+    limit = float(np.percentile(strength, 99)) or float(strength.max()) or 1.0
+    return np.asarray(colormaps["inferno"](np.minimum(strength / limit, 1), bytes=True)[..., :3])
 
 
 def _spread(name: str, found: Interval) -> dict[str, float]:
