@@ -12,10 +12,23 @@ import pytest
 from xai_core.engine.inline import InlineEngine
 from xai_core.explainers.superpixels import segments
 from xai_core.registry import MODELS, STUDIES
+from xai_core.render.report.content import Report
+from xai_core.render.report.html import html
+from xai_core.render.report.pdf import pdf
+from xai_core.studies.comparing import effects
 from xai_core.studies.pipeline import PipelineStudy
-from xai_core.studies.pipeline_findings import SCORE, claims, difference, grid_of, sections, spread_one_by_one
+from xai_core.studies.pipeline_findings import (
+    EXACT_RULE,
+    FACTORS,
+    SCORE,
+    claims,
+    difference,
+    grid_of,
+    sections,
+    spread_one_by_one,
+)
 from xai_core.studies.plan import Plan
-from xai_core.studies.verdicts import FAILS, HOLDS, UNDECIDED, UNTOLD
+from xai_core.studies.verdicts import FAILS, HOLDS, RULE, UNDECIDED, UNTOLD
 from xai_core.types import XaiError
 
 from .small import done, exhibits_of, folder_of, plan_for, said
@@ -168,6 +181,25 @@ def test_what_is_planted_the_other_way_does_not_hold() -> None:
     assert [verdict for verdict, _ in claims(grid_of(rows)).values()] == [FAILS] * 4
 
 
+def test_the_difference_decides_where_the_intervals_of_two_stages_overlap() -> None:
+    """Stages may explain more of one picture than of another, both of them."""
+    random = np.random.default_rng(0)
+    rows = planted(12, attribution={"rise": 0.0, "lime": 0.3})
+    hard = rows["picture"].isin([f"{number}.jpg" for number in range(6)])
+    rows["value"] += np.where(hard, random.normal(scale=0.7, size=len(rows)), 0.0)
+    table = effects(grid_of(rows), FACTORS, SCORE).frame.set_index("Factor")
+    assert table["Eta squared high"]["Attribution"] > table["Eta squared low"]["Segments"]
+    verdict, why = claims(grid_of(rows))["The attribution hardly matters beside segments and smoothing"]
+    assert verdict == HOLDS and "more than by attribution" in why
+
+
+def test_every_verdict_stands_beside_its_own_rule() -> None:
+    rows = planted(5)
+    text = said(sections(rows))
+    assert "the same SRG” holds here. An exact property, which was checked map by map." in text
+    assert f"{RULE} {EXACT_RULE}" in text
+
+
 def test_of_few_pictures_nothing_is_told_about_means() -> None:
     verdicts = [verdict for verdict, _ in claims(grid_of(planted(5))).values()]
     assert verdicts == [HOLDS, UNDECIDED, UNDECIDED, UNDECIDED]
@@ -186,3 +218,19 @@ def test_a_picture_that_is_not_finished_does_not_count() -> None:
     missing = (rows["picture"] == "3.jpg") & rows["variant"].str.startswith("slic")
     assert set(grid_of(rows[~missing])["picture"]) == set(grid_of(rows)["picture"]) - {"3.jpg"}
     assert sections(rows[rows["method"] == "random"]) == []
+
+
+def test_a_choice_that_is_nowhere_defined_is_not_decided() -> None:
+    rows = planted()
+    for place, choice in (("Sampling", "only_one"), ("Map", "per pixel"), ("Segments", "slic+gaussian")):
+        gone = rows["variant"].str.contains(choice, regex=False)
+        mended = rows.assign(value=rows["value"].where(~gone))
+        gap = difference(grid_of(mended), place, choice, sorted(set(grid_of(rows)[place]) - {choice})[0])
+        assert gap.n == 0
+        tables = exhibits_of(sections(mended))
+        levels = tables["levels-tiny"].frame.set_index(["Stage", "First", "Second"])["Difference"]
+        assert levels[place].isna().any() and levels["Attribution"].notna().all()
+        report = Report("Pipeline", "", (), tuple(sections(mended)))
+        assert "S3" in html(report) and pdf(report).startswith(b"%PDF")
+    verdict, why = claims(grid_of(mended))["SLIC with a Gaussian is better than the grid"]
+    assert verdict == UNDECIDED and "On no picture" in why and "nan" not in said(sections(mended))

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from xai_core.studies.statistics.factors import eta_squared
+from xai_core.seeds import generator
+from xai_core.studies.statistics.factors import eta_gap, eta_squared
 from xai_core.studies.statistics.intervals import difference_interval, mean_interval
 from xai_core.studies.statistics.pairs import (
     cohens_dz,
@@ -212,3 +213,30 @@ def test_factors_of_a_full_grid_share_the_variance() -> None:
     assert eta_squared(values, a) < 0.001
     assert math.isnan(eta_squared(np.ones(4), [0, 0, 1, 1]))
     assert eta_squared([0, 1, NAN], [0, 1, 1]) == 1.0
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_the_gap_of_two_factors_is_that_of_pictures_drawn_anew(count: int) -> None:
+    random = np.random.default_rng(count)
+    picture, a, b = (one.ravel() for one in np.meshgrid(range(count), range(3), range(4), indexing="ij"))
+    values = a * picture + b + random.normal(size=picture.size)
+    values[random.permutation(picture.size)[:3]] = NAN
+    names = picture.astype(str)
+    times = generator(0, "eta", count).multinomial(count, np.full(count, 1 / count))
+    places = [(one, np.flatnonzero(picture == one)) for one in range(count) for _ in range(times[one])]
+    rows = np.concatenate([own for _, own in places])
+    block = np.repeat(np.arange(count), [len(own) for _, own in places])
+    once = eta_gap(values, a, b, names, resamples=1)
+    expected = eta_squared(values[rows], a[rows], block) - eta_squared(values[rows], b[rows], block)
+    assert once.low == pytest.approx(expected) and once.high == pytest.approx(expected)
+    whole = eta_gap(values, a, b, names)
+    assert (whole.n, whole.undefined) == (count, 3) and whole.low < whole.high
+    assert whole.mean == pytest.approx(eta_squared(values, a, names) - eta_squared(values, b, names))
+    back = eta_gap(values, b, a, names)
+    assert (back.mean, back.low, back.high) == pytest.approx((-whole.mean, -whole.high, -whole.low))
+
+
+def test_a_gap_of_nothing_has_no_interval() -> None:
+    for values, picture in ((np.ones(8), np.arange(8) // 4), (np.arange(4.0), np.zeros(4)), ([], [])):
+        levels = np.arange(len(values)) % 2
+        assert math.isnan(eta_gap(values, levels, levels, picture).low)

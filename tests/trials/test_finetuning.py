@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from xai_core.engine.cache import Cache
 from xai_core.engine.inline import InlineEngine
 from xai_core.engine.requests import Trial
+from xai_core.registry import METHODS, SCORES, TRIALS
 from xai_core.scores.information import mutual_information
 from xai_core.trials.finetuning import EXPLAINED_BY, FineTuning
 from xai_core.types import SaliencyMap, Score
@@ -131,3 +133,18 @@ def test_augmentations_change_pictures_as_they_say(augmentation: str) -> None:
     else:
         deviation = (x.numpy() - frames.transpose(0, 3, 1, 2) / 255).std()
         assert deviation == pytest.approx(0.1 * 100 / 255, rel=0.05)
+
+
+@pytest.mark.parametrize("trial", ["fine_tuning", "labelled_maps", "embedding"])
+def test_another_version_of_a_method_is_another_result(trial: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest() -> str:
+        return Trial(trial, TRIALS[trial].make()).digest
+
+    before = [digest()]
+    for name in ("smoothgrad", "integrated_gradients", "feature_suppression"):
+        monkeypatch.setitem(METHODS.entries(), name, replace(METHODS[name], version=METHODS[name].version + 1))
+        assert digest() not in before
+        before.append(digest())
+    score = replace(SCORES["mutual_information"], version=99)
+    monkeypatch.setitem(SCORES.entries(), "mutual_information", score)
+    assert (digest() != before[-1]) == (trial == "fine_tuning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,11 +12,12 @@ from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from ..classifiers.cards import Card
+from ..engine.cache import Cache
 from ..engine.comparison import Variant
 from ..engine.packing import Result
 from ..engine.requests import Input, Trial, prepare_input
 from ..registry import METHODS, STUDIES, TRIALS, parameter
-from ..types import SaliencyMap, Score
+from ..types import Bools, SaliencyMap, Score
 from .base import Place, Reading, Study, Subject, Unit, predicted
 from .plan import Plan
 
@@ -57,6 +58,20 @@ def _listed(text: str) -> list[float]:
     if not all(0 <= one <= 1 for one in found):
         raise PydanticCustomError("range", "a probability lies between 0 and 1")
     return sorted(set(found))
+
+
+def every_other(classes: Sequence[int]) -> Bools:
+    """Which of pictures with these classes (N,) are not learnt from: every other one of each class.
+
+    Classes begin by turns with one that is learnt from and one that is not. More pictures at the end change nothing.
+    """
+    turns: dict[int, int] = {}
+    found = []
+    for one in classes:
+        turn = turns.setdefault(one, len(turns))
+        found.append(turn % 2 == 1)
+        turns[one] = turn + 1
+    return np.array(found, dtype=bool)
 
 
 TUNED = ("fine_tuning.nats_before", "fine_tuning.nats_after", "fine_tuning.similarity")
@@ -108,6 +123,7 @@ class _Tuned:
     "asks what the maps tell about the picture, how long the gradients are, and how far the samples are from the "
     "pictures in the eyes of the network.",
     cites=("Luo, McDermott, O'Riordan, Sampling matters in explanations (S4)",),
+    version=2,
     presets={
         "quick": {"samples": 8, "drops": "0, 0.3, 0.5, 0.7, 0.9, 1", "embedded": 3, "epochs": 1, "explained": 2},
         "balanced": {"samples": 20, "embedded": 6, "explained": 4},
@@ -205,15 +221,11 @@ class SamplingStudy(Study):
                 yield Unit(at, trial, _Embedded(kind, number), ("embedding.distance",))
 
     def _tuning(self, plan: Plan, card: Card) -> Iterator[Unit]:
-        """Units for accuracy, and for every method and picture, all of one trial for each augmentation.
-
-        Every other picture of the labelled ones, in the order of their classes, is not learnt from.
-        """
+        """Units for accuracy, and for every method and picture, all of one trial for each augmentation."""
         inputs = self._inputs(plan, card, True) if plan.pictures is not None and plan.pictures.labelled else []
         if len(inputs) < 2:
             return
-        inputs.sort(key=lambda one: one[0].truth)
-        tested = np.arange(len(inputs)) % 2 == 1
+        tested = every_other([place.truth for place, _ in inputs])
         shown = [place for (place, _), chosen in zip(inputs, tested, strict=True) if chosen][: self.explained]
         data = {
             "frames": np.stack([given.frame for _, given in inputs]),
@@ -239,4 +251,15 @@ class SamplingStudy(Study):
     def sections(self, plan: Plan, rows: pd.DataFrame) -> list[Section]:
         from .sampling_findings import sections
 
-        return sections(rows)
+        return sections(rows, self._explained(plan), Cache.from_settings().get)
+
+    def _explained(self, plan: Plan) -> dict[str, list[str]]:
+        """The pictures that each model's fine-tuning explains, in its order."""
+        assert plan.pictures is not None
+        found = {}
+        for card in plan.cards:
+            known = [(entry.name, entry.truth(card)) for entry in plan.pictures.entries if entry.truth(card) >= 0]
+            tested = every_other([truth for _, truth in known])
+            names = [name for (name, _), chosen in zip(known, tested, strict=True) if chosen]
+            found[card.name] = names[: self.explained]
+        return found

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.packing import Result
 from ..seeds import generator
+from ..types import Floats, Pixels, Score
 from .comparing import models_of
-from .exhibits import Chart, Exhibit, Section, Spread, Table, Words
-from .naming import is_baseline, listed, map_name, map_title, model_title
+from .exhibits import Chart, Exhibit, Gallery, Section, Spread, Table, Words
+from .naming import is_baseline, listed, map_name, map_title, model_title, slug
 from .sampling import ABSOLUTE, AUGMENTATIONS, DROPPING, KINDS, NATS, NORM, TIMES, TUNED, drop_of, label_of
 from .statistics.intervals import Interval, difference_interval, mean_interval
 from .verdicts import FAILS, HOLDS, RULE, UNDECIDED, UNTOLD, Verdict, of_all, of_one_model, sign_of
@@ -45,8 +47,18 @@ SAMPLES = {
 }
 
 
-def sections(rows: pd.DataFrame) -> list[Section]:
-    """All sections that there are rows for."""
+Find = Callable[[str], Result | None]
+"""The result of a key, where it is still there."""
+
+
+def sections(
+    rows: pd.DataFrame, explained: Mapping[str, Sequence[str]] | None = None, find: Find = lambda key: None
+) -> list[Section]:
+    """All sections that there are rows for.
+
+    `explained` are the pictures that fine-tuning explains, by model, in its order; `find` gives its results, for the
+    maps themselves are in no row.
+    """
     maps = maps_of(rows)
     found = []
     if len(maps):
@@ -66,7 +78,10 @@ def sections(rows: pd.DataFrame) -> list[Section]:
         found.append(Section("Where the samples lie for the network", list(_embedding(embedded))))
     tuned = rows[rows["score"].str.startswith("fine_tuning.")]
     if len(tuned):
-        found.append(Section("Before and after fine-tuning", list(_tuning(tuned))))
+        last = of_last_trials(tuned)
+        found.append(
+            Section("Before and after fine-tuning", [*_tuning(last), *_tuned_maps(last, explained or {}, find)])
+        )
     return found
 
 
@@ -201,11 +216,12 @@ def _peak(maps: pd.DataFrame) -> tuple[Verdict, str]:
     part = maps[(maps["score"] == NATS) & maps["drop"].notna()]
     table = part.pivot_table(index="picture", columns="drop", values="value").dropna()
     drops = table.columns.to_numpy(dtype=float)
-    low, high = BEST
-    if len(table) == 0 or not ((drops >= low) & (drops <= high)).any() or len(drops) < 3:
-        return UNTOLD, "Probabilities inside and outside must be tried."
+    below, above = drops < BEST[0] - 1e-9, drops > BEST[1] + 1e-9
+    inside = ~below & ~above
+    if len(table) == 0 or not (below.any() and inside.any() and above.any()):
+        return UNTOLD, "Probabilities below, inside and above this range must be tried."
     best = float(drops[int(table.mean().to_numpy().argmax())])
-    share = peak_share(table.to_numpy(), (drops >= low - 1e-9) & (drops <= high + 1e-9))
+    share = peak_share(table.to_numpy(), inside)
     why = (
         f"The mean is highest at p = {best:g}; with pictures drawn anew it lies in this range in {share:.0%} of draws."
     )
@@ -262,18 +278,19 @@ def _embedding(rows: pd.DataFrame) -> Iterator[Exhibit]:
             line |= {"At home": home.mean, "At home low": home.low, "At home high": home.high}
             lines.append(line | {"Pictures": distance.n})
             points.append(_points(own).assign(Model=model_title(model), Samples=SAMPLES[kind]))
-    frame = pd.concat(points, ignore_index=True)
-    yield Chart(
-        "embedding",
-        "Pictures and samples in the plane of the first two components",
-        "scatter",
-        frame,
-        x="First component",
-        y="Second component",
-        group="Samples",
-        facet="Model" if frame["Model"].nunique() > 1 else "",
-        note="Features before the logits, by kernel principal components with the cosine as kernel.",
-    )
+    frame = pd.concat([one for one in points if len(one)] or points, ignore_index=True)
+    if len(frame):
+        yield Chart(
+            "embedding",
+            "Pictures and samples in the plane of the first two components",
+            "scatter",
+            frame,
+            x="First component",
+            y="Second component",
+            group="Samples",
+            facet="Model" if frame["Model"].nunique() > 1 else "",
+            note="Features before the logits, by kernel principal components with the cosine as kernel.",
+        )
     yield Table(
         "embedding-distances",
         "How far samples are from their picture",
@@ -289,15 +306,26 @@ def _embedding(rows: pd.DataFrame) -> Iterator[Exhibit]:
 
 
 def _points(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line for every point: its picture and its two components."""
+    """A line for every point: its picture and its two components; none where the trial failed."""
     parts = rows["score"].str.split(".", expand=True).reindex(columns=range(3))
     placed = rows.assign(axis=parts[1], sample=parts[2])[parts[2].notna()]
     wide = placed.pivot_table(index=["picture", "sample"], columns="axis", values="value").reset_index()
     named = {"first": "First component", "second": "Second component", "picture": "Picture"}
-    return wide.rename(columns=named)[list(named.values())].rename_axis(columns=None)
+    return wide.rename(columns=named).reindex(columns=list(named.values())).rename_axis(columns=None)
 
 
 # -- fine-tuning -------------------------------------------------------------------------------------------------------
+
+
+def of_last_trials(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one trial for each model and augmentation, that of its accuracies.
+
+    When pictures are added another network is tuned; what is left of the earlier one does not belong to it.
+    """
+    whole = rows[rows["method"] == ""]
+    last = dict(zip(zip(whole["model"], whole["variant"], strict=True), whole["key"], strict=True))
+    names = zip(rows["model"], rows["variant"], rows["key"], strict=True)
+    return rows[[last.get((model, variant)) == key for model, variant, key in names]]
 
 
 def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
@@ -318,7 +346,7 @@ def _tuning(rows: pd.DataFrame) -> Iterator[Exhibit]:
         "fine-tuning-accuracy",
         "Accuracy",
         of_one_model(accuracy[shown].rename_axis(columns=None)),
-        "Part of the pictures that are recognised; every other picture was not learnt from.",
+        "Part of the pictures that are recognised; every other picture of a class was not learnt from.",
     )
     yield Words(list(_more_than_learning(rows)))
     lines = list(_changes(rows[rows["method"] != ""]))
@@ -383,6 +411,57 @@ def _changes(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
                     "Pictures": len(table),
                     "Undefined": int(table[similarity].isna().sum()),
                 }
+
+
+def _tuned_maps(rows: pd.DataFrame, explained: Mapping[str, Sequence[str]], find: Find) -> Iterator[Exhibit]:
+    """Pictures, and their maps before and after: a row for every picture and method."""
+    whole = rows[(rows["method"] == "") & (rows["key"] != "")]
+    for model in models_of(whole):
+        own = whole[whole["model"] == model]
+        keys = dict(zip(own["variant"], own["key"], strict=True))
+        found = {one: find(keys[one]) for one in AUGMENTATIONS if one in keys}
+        there = {
+            one: result.details
+            for one, result in found.items()
+            if isinstance(result, Score) and "maps_after" in result.details
+        }
+        gone = [one for one in found if one not in there]
+        if gone:
+            yield Words(
+                [
+                    f"{model_title(model)}: the maps after learning with {listed(gone)} cannot be shown, because the "
+                    "cache has lost them; their numbers are kept. The study in another folder computes them again."
+                ]
+            )
+        if there:
+            yield Gallery(
+                f"fine-tuning-maps-{slug(model)}",
+                f"Maps before and after fine-tuning, {model_title(model)}",
+                list(_pictures(there, explained.get(model, ()))),
+                columns=2 + len(there),
+                note="A bright place has a great absolute value; each map is clipped at its own 99th percentile.",
+            )
+
+
+def _pictures(there: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Iterator[tuple[Pixels, str]]:
+    from ..trials.finetuning import EXPLAINED_BY
+
+    first = next(iter(there.values()))
+    for number, frame in enumerate(first["frames"]):
+        for row, method in enumerate(EXPLAINED_BY):
+            yield frame, names[number] if number < len(names) else f"Picture {number + 1}"
+            yield drawn(first["maps_before"][row, number]), f"{map_title(method)}, before"
+            for augmentation, details in there.items():
+                yield drawn(details["maps_after"][row, number]), f"{map_title(method)}, learnt with {augmentation}"
+
+
+def drawn(values: Floats) -> Pixels:
+    """The absolute values of a map (H, W) as colours, uint8 (H, W, 3); a map of zeros is dark."""
+    from matplotlib import colormaps
+
+    strength = np.abs(values.astype(np.float64))
+    limit = float(np.percentile(strength, 99)) or float(strength.max()) or 1.0
+    return np.asarray(colormaps["inferno"](np.minimum(strength / limit, 1), bytes=True)[..., :3])
 
 
 def _spread(name: str, found: Interval) -> dict[str, float]:

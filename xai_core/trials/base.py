@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..registry import Parameters
+from ..registry import METHODS, Parameters
 from ..types import Cost, Floats, Measured, Pixels, Run, Score
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class TrialMethod(Parameters):
     def run(self, lab: Lab) -> Measured:
         """The values, with a reason where one is undefined, and arrays for later trials as `details`."""
         raise NotImplementedError
+
+
+def depending_on(methods: Mapping[str, Parameters]) -> dict[str, Any]:
+    """What a trial depends on that takes these methods, by name: their versions, and what they depend on themselves."""
+    return {
+        name: {"version": METHODS[name].version, "depends": parameters.dependencies()}
+        for name, parameters in methods.items()
+    }
 
 
 class Lab(Protocol):

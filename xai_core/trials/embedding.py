@@ -12,7 +12,7 @@ from ..explainers.integrated import IntegratedGradients
 from ..registry import TRIALS, Value, parameter
 from ..seeds import derive
 from ..types import Cost, Make, Measured, Run
-from .base import Lab, TrialMethod
+from .base import Lab, TrialMethod, depending_on
 
 SAMPLED = ("noise", "path", "dropping")
 """SmoothGrad's noise, the way of integrated gradients, and the dropped pixels of feature suppression."""
@@ -44,6 +44,18 @@ class Embedding(TrialMethod):
     noise_level: float = parameter(0.15, "SmoothGrad's noise.", unit="of the picture's range", ge=0, le=1, step=0.01)
     drop: float = parameter(0.7, "Probability that a pixel is dropped.", ge=0, le=1, step=0.05)
 
+    @property
+    def methods(self) -> dict[str, SmoothGrad | IntegratedGradients | FeatureSuppression]:
+        """The methods that take the samples, in the order of `SAMPLED`."""
+        return {
+            "smoothgrad": SmoothGrad(samples=self.samples, noise_level=self.noise_level),
+            "integrated_gradients": IntegratedGradients(steps=self.samples),
+            "feature_suppression": FeatureSuppression(samples=self.samples, drop=self.drop),
+        }
+
+    def dependencies(self) -> dict[str, Any]:
+        return depending_on(self.methods)
+
     def cost(self) -> Cost:
         return Cost(self.pictures * (1 + len(SAMPLED) * self.samples), 0)
 
@@ -54,7 +66,7 @@ class Embedding(TrialMethod):
         for place, frame in enumerate(frames):
             run = lab.run(model, frame, seed=derive(lab.seed, "embedding", place))
             plain.append(_features(run, 1, _itself(run)))
-            sampled.append([_features(run, self.samples, make) for make in self._inputs(run)])
+            sampled.append([_features(run, self.samples, one.inputs(run)) for one in self.methods.values()])
         clean = np.concatenate(plain)
         kinds = dict(zip(SAMPLED, np.stack(sampled, axis=1), strict=True))  # each (P, n, D)
         places, explained = in_a_plane(
@@ -70,14 +82,6 @@ class Embedding(TrialMethod):
             start = stop
         return Measured(
             {"explained": explained}, details={name: values.astype(np.float32) for name, values in details.items()}
-        )
-
-    def _inputs(self, run: Run) -> tuple[Make, Make, Make]:
-        """What makes the samples, in the order of `SAMPLED`."""
-        return (
-            SmoothGrad(samples=self.samples, noise_level=self.noise_level).inputs(run),
-            IntegratedGradients(steps=self.samples).inputs(run),
-            FeatureSuppression(samples=self.samples, drop=self.drop).inputs(run),
         )
 
 

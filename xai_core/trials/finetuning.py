@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..classifiers.randomising import blocks
-from ..registry import METHODS, TRIALS, Parameters, Value, parameter
+from ..registry import METHODS, SCORES, TRIALS, Parameters, Value, parameter
 from ..scores.information import mutual_information
 from ..scores.ranking import rank_correlation
 from ..seeds import generator
 from ..types import Cost, Floats, Measured
-from .base import Earlier, Lab, TrialMethod
+from .base import Earlier, Lab, TrialMethod, depending_on
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +25,8 @@ EXPLAINED_BY = ("gradient", "smoothgrad", "integrated_gradients", "feature_suppr
 BINS = 64
 BATCH = 8
 """Pictures that one step learns from."""
+DRAWN = 3
+"""Pictures whose maps are kept to be looked at."""
 
 
 class Labelled(TrialMethod):
@@ -48,6 +50,9 @@ class Labelled(TrialMethod):
         chosen = {"smoothgrad": "samples", "integrated_gradients": "steps", "feature_suppression": "samples"}
         given = {name: {chosen[name]: self.samples} if name in chosen else {} for name in EXPLAINED_BY}
         return {name: METHODS[name].make(values) for name, values in given.items()}
+
+    def dependencies(self) -> dict[str, Any]:
+        return {"methods": depending_on(self.methods)}
 
     def shown(self, lab: Lab) -> npt.NDArray[np.int64]:
         """The places of the pictures that are explained."""
@@ -83,6 +88,7 @@ class LabelledMaps(Labelled):
     "maps before and after. Without either it tells what learning more does by itself.",
     family="sampling",
     cites=("Luo, McDermott, O'Riordan, Sampling matters in explanations (S4)",),
+    version=2,
     values={
         f"{part}_{when}": Value(f"{title}, {when}", "higher", 0, 1)
         for part, title in (("accuracy", "Accuracy"), ("trained_accuracy", "Accuracy in training"))
@@ -91,7 +97,9 @@ class LabelledMaps(Labelled):
 )
 class FineTuning(Labelled):
     """Accuracy, and for every method and picture (methods, pictures explained) the mutual information of picture and
-    map `nats_before` and `nats_after`, and the rank correlation of the two maps, `similarity`, as details.
+    map `nats_before` and `nats_after`, and the rank correlation of the two maps, `similarity`, as details. Of the first
+    `DRAWN` pictures explained there are the `frames`, uint8 (D, H, W, 3), and the maps themselves, `maps_before` and
+    `maps_after`, float32 (methods, D, H, W).
 
     The network stays in evaluation mode: the statistics of its batch norms are not learnt from so few pictures.
     """
@@ -106,6 +114,9 @@ class FineTuning(Labelled):
     @property
     def untouched(self) -> LabelledMaps:
         return LabelledMaps(**{name: getattr(self, name) for name in Labelled.model_fields})
+
+    def dependencies(self) -> dict[str, Any]:
+        return {**super().dependencies(), "mutual_information": SCORES["mutual_information"].version}
 
     def earlier(self, seed: int) -> tuple[Earlier, ...]:
         return (Earlier("labelled_maps", self.untouched, seed),)
@@ -123,11 +134,15 @@ class FineTuning(Labelled):
             right = found["classes"] == lab.data["labels"]
             for part, chosen in (("accuracy", tested), ("trained_accuracy", ~tested)):
                 values[f"{part}_{when}"] = float(right[chosen].mean()) if chosen.any() else float("nan")
-        grey = lab.data["frames"][self.shown(lab)].mean(axis=3)
+        frames = lab.data["frames"][self.shown(lab)]
+        grey = frames.mean(axis=3)
         details = {
             "nats_before": nats(grey, before["maps"]),
             "nats_after": nats(grey, after["maps"]),
             "similarity": similarities(before["maps"], after["maps"]),
+            "frames": frames[:DRAWN],
+            "maps_before": before["maps"][:, :DRAWN],
+            "maps_after": after["maps"][:, :DRAWN],
         }
         reasons = {part: "there is no such picture" for part, value in values.items() if np.isnan(value)}
         return Measured(values, reasons, details=details)
