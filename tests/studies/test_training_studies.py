@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.stats import ttest_rel
 
 from xai_core.engine.inline import InlineEngine
 from xai_core.registry import STUDIES, TRIALS
@@ -18,7 +19,7 @@ from xai_core.studies.base import Place
 from xai_core.studies.exhibits import Chart, Section, Table, Words
 from xai_core.studies.plan import Choice, Plan, plan_of
 from xai_core.studies.results import Log
-from xai_core.studies.roar import area, told_apart
+from xai_core.studies.roar import Contrasts, area, told_apart
 from xai_core.studies.running import run
 from xai_core.studies.sanity import erratum
 from xai_core.types import XaiError
@@ -196,9 +197,45 @@ def test_one_run_tells_no_spread_and_no_rows_are_no_error() -> None:
     assert "No network has been retrained yet" in words(roar_sections(rows.iloc[:0]))
 
 
-def test_a_pair_that_always_differs_alike_is_told_apart_and_equals_are_not() -> None:
-    found = told_apart(pd.DataFrame({"gradient": [1.0, 2.0, 3.0], "random": [2.0, 3.0, 4.0], "sobel": [1.0, 2.0, 3.0]}))
-    assert found["Verdict"].tolist() == ["differ", "cannot be told apart", "differ"]
+def of_nothing(random: np.random.Generator, maps: int = 7, runs: int = 2, fractions: int = 2) -> pd.DataFrame:
+    """Areas of maps that do not differ: accuracies in whole test pictures, of which digits have 359."""
+    right = random.binomial(359, random.uniform(0.5, 0.9, fractions), (runs, maps, fractions))
+    names = ["random", *(f"map{place}" for place in range(maps - 1))]
+    return pd.DataFrame((100 * right / 359).mean(axis=2), columns=names)
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_where_nothing_differs_few_reports_say_that_something_does(runs: int) -> None:
+    random = np.random.default_rng(0)
+    tables = [of_nothing(random, runs=runs) for _ in range(150)]
+    wrong = [(told_apart(table)["Verdict"] == "differ").any() for table in tables]
+    assert np.mean(wrong) < 0.08  # 5 %, and what 150 reports may add by chance
+
+
+def test_two_maps_are_judged_by_the_paired_t_test() -> None:
+    values = np.random.default_rng(1).normal(70, 3, (5, 2))
+    gap, low, high, p = Contrasts(pd.DataFrame(values, columns=["gradient", "random"])).of("gradient", "random")
+    expected = ttest_rel(*values.T)
+    assert p == pytest.approx(expected.pvalue) and gap == pytest.approx(np.diff(values[:, ::-1]).mean())
+    assert (low, high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_a_run_that_is_better_throughout_is_no_error_of_the_maps() -> None:
+    values = np.random.default_rng(2).normal([70, 71, 60], 0.5, (4, 3))
+    plain, moved = (
+        told_apart(pd.DataFrame(one, columns=["gradient", "gradcam", "random"]))
+        for one in (values, values + np.array([[0], [9], [-5], [2]]))
+    )
+    pd.testing.assert_frame_equal(plain, moved)
+    assert plain["Verdict"].tolist()[1:] == ["differ", "differ"]
+
+
+def test_without_any_spread_nothing_is_told_apart() -> None:
+    """Two runs with the same gaps say nothing of how large chance is."""
+    runs = np.array([[200, 203, 251], [202, 205, 253]]) * (100 / 359)  # which leaves 1e-14 to rounding
+    found = told_apart(pd.DataFrame(runs, columns=["gradient", "gradcam", "random"]))
+    assert set(found["Verdict"]) == {"cannot be told apart"} and (found["p, Holm"] == 1).all()
+    assert found["Difference low"].isna().all()
 
 
 def staged(values: list[float]) -> pd.DataFrame:
