@@ -243,11 +243,31 @@ def staged(values: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"model": "m", "map": "guided_backprop", "stage": stages, "mean": values, "low": 0, "high": 1})
 
 
+def guided(values: list[float], order: str = "cascading", blocks: int = 32) -> str:
+    return erratum(staged(values), "m", "guided_backprop", order, blocks)
+
+
 def test_guided_backprop_is_called_invariant_to_higher_layers_only_where_it_is() -> None:
-    said = erratum(staged([0.98, 0.95, 0.9, 0.6]), "m", "guided_backprop")
-    assert "nearly invariant to the higher layers only, not completely" in said and "0.60" in said
-    assert "nearly" not in erratum(staged([0.3, 0.2, 0.1, 0.1]), "m", "guided_backprop")
-    assert erratum(staged([0.9, 0.1]).assign(map="gradient"), "m", "gradient") == ""
+    said = guided([0.98, 0.95, 0.9, 0.6])
+    assert "nearly invariant to the higher layers only, not completely" in said and "0.60 when all have" in said
+    assert "nearly" not in guided([0.3, 0.2, 0.1, 0.1])
+    assert "nearly" not in guided([0.6, 0.5, 0.4, 0.1]), "half changed is not nearly the same"
+    assert erratum(staged([0.9, 0.1]).assign(map="gradient"), "m", "gradient", "cascading", 32) == ""
+
+
+def test_what_is_said_of_all_blocks_is_said_where_all_have_forgotten() -> None:
+    values = [0.98, 0.96, 0.9, 0.6]
+    few = guided(values, blocks=4)  # there may be more of them
+    assert "0.60 when the upper 4 blocks have forgotten" in few
+    assert "nearly" not in few and "all have" not in few
+    alone = guided(values, order="independent")
+    assert "0.97 where one of the upper 2 of 4 blocks forgets alone, and of 0.75" in alone
+    assert "nearly" not in alone and "all have" not in alone
+    edges = staged([1, 1, 1, 1, 1]).assign(map="sobel")  # of Guided Backprop the last map was flat
+    flat = erratum(pd.concat([staged(values), edges]), "m", "guided_backprop", "cascading", 32)
+    assert "when the upper 4 blocks have forgotten" in flat
+    for said in (few, alone, flat):
+        assert is_sentence(said)
 
 
 # -- what they find --------------------------------------------------------------------------------------------------
