@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.stats import ttest_rel
 
 from xai_core.engine.inline import InlineEngine
 from xai_core.registry import STUDIES, TRIALS
@@ -18,7 +19,7 @@ from xai_core.studies.base import Place
 from xai_core.studies.exhibits import Chart, Section, Table, Words
 from xai_core.studies.plan import Choice, Plan, plan_of
 from xai_core.studies.results import Log
-from xai_core.studies.roar import area, told_apart
+from xai_core.studies.roar import Contrasts, area, told_apart
 from xai_core.studies.running import run
 from xai_core.studies.sanity import erratum
 from xai_core.types import XaiError
@@ -196,9 +197,45 @@ def test_one_run_tells_no_spread_and_no_rows_are_no_error() -> None:
     assert "No network has been retrained yet" in words(roar_sections(rows.iloc[:0]))
 
 
-def test_a_pair_that_always_differs_alike_is_told_apart_and_equals_are_not() -> None:
-    found = told_apart(pd.DataFrame({"gradient": [1.0, 2.0, 3.0], "random": [2.0, 3.0, 4.0], "sobel": [1.0, 2.0, 3.0]}))
-    assert found["Verdict"].tolist() == ["differ", "cannot be told apart", "differ"]
+def of_nothing(random: np.random.Generator, maps: int = 7, runs: int = 2, fractions: int = 2) -> pd.DataFrame:
+    """Areas of maps that do not differ: accuracies in whole test pictures, of which digits have 359."""
+    right = random.binomial(359, random.uniform(0.5, 0.9, fractions), (runs, maps, fractions))
+    names = ["random", *(f"map{place}" for place in range(maps - 1))]
+    return pd.DataFrame((100 * right / 359).mean(axis=2), columns=names)
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_where_nothing_differs_few_reports_say_that_something_does(runs: int) -> None:
+    random = np.random.default_rng(0)
+    tables = [of_nothing(random, runs=runs) for _ in range(150)]
+    wrong = [(told_apart(table)["Verdict"] == "differ").any() for table in tables]
+    assert np.mean(wrong) < 0.08  # 5 %, and what 150 reports may add by chance
+
+
+def test_two_maps_are_judged_by_the_paired_t_test() -> None:
+    values = np.random.default_rng(1).normal(70, 3, (5, 2))
+    gap, low, high, p = Contrasts(pd.DataFrame(values, columns=["gradient", "random"])).of("gradient", "random")
+    expected = ttest_rel(*values.T)
+    assert p == pytest.approx(expected.pvalue) and gap == pytest.approx(np.diff(values[:, ::-1]).mean())
+    assert (low, high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_a_run_that_is_better_throughout_is_no_error_of_the_maps() -> None:
+    values = np.random.default_rng(2).normal([70, 71, 60], 0.5, (4, 3))
+    plain, moved = (
+        told_apart(pd.DataFrame(one, columns=["gradient", "gradcam", "random"]))
+        for one in (values, values + np.array([[0], [9], [-5], [2]]))
+    )
+    pd.testing.assert_frame_equal(plain, moved)
+    assert plain["Verdict"].tolist()[1:] == ["differ", "differ"]
+
+
+def test_without_any_spread_nothing_is_told_apart() -> None:
+    """Two runs with the same gaps say nothing of how large chance is."""
+    runs = np.array([[200, 203, 251], [202, 205, 253]]) * (100 / 359)  # which leaves 1e-14 to rounding
+    found = told_apart(pd.DataFrame(runs, columns=["gradient", "gradcam", "random"]))
+    assert set(found["Verdict"]) == {"cannot be told apart"} and (found["p, Holm"] == 1).all()
+    assert found["Difference low"].isna().all()
 
 
 def staged(values: list[float]) -> pd.DataFrame:
@@ -206,11 +243,31 @@ def staged(values: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"model": "m", "map": "guided_backprop", "stage": stages, "mean": values, "low": 0, "high": 1})
 
 
+def guided(values: list[float], order: str = "cascading", blocks: int = 32) -> str:
+    return erratum(staged(values), "m", "guided_backprop", order, blocks)
+
+
 def test_guided_backprop_is_called_invariant_to_higher_layers_only_where_it_is() -> None:
-    said = erratum(staged([0.98, 0.95, 0.9, 0.6]), "m", "guided_backprop")
-    assert "nearly invariant to the higher layers only, not completely" in said and "0.60" in said
-    assert "nearly" not in erratum(staged([0.3, 0.2, 0.1, 0.1]), "m", "guided_backprop")
-    assert erratum(staged([0.9, 0.1]).assign(map="gradient"), "m", "gradient") == ""
+    said = guided([0.98, 0.95, 0.9, 0.6])
+    assert "nearly invariant to the higher layers only, not completely" in said and "0.60 when all have" in said
+    assert "nearly" not in guided([0.3, 0.2, 0.1, 0.1])
+    assert "nearly" not in guided([0.6, 0.5, 0.4, 0.1]), "half changed is not nearly the same"
+    assert erratum(staged([0.9, 0.1]).assign(map="gradient"), "m", "gradient", "cascading", 32) == ""
+
+
+def test_what_is_said_of_all_blocks_is_said_where_all_have_forgotten() -> None:
+    values = [0.98, 0.96, 0.9, 0.6]
+    few = guided(values, blocks=4)  # there may be more of them
+    assert "0.60 when the upper 4 blocks have forgotten" in few
+    assert "nearly" not in few and "all have" not in few
+    alone = guided(values, order="independent")
+    assert "0.97 where one of the upper 2 of 4 blocks forgets alone, and of 0.75" in alone
+    assert "nearly" not in alone and "all have" not in alone
+    edges = staged([1, 1, 1, 1, 1]).assign(map="sobel")  # of Guided Backprop the last map was flat
+    flat = erratum(pd.concat([staged(values), edges]), "m", "guided_backprop", "cascading", 32)
+    assert "when the upper 4 blocks have forgotten" in flat
+    for said in (few, alone, flat):
+        assert is_sentence(said)
 
 
 # -- what they find --------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def write_folder(folder: Path, side: int = 40) -> Path:
         (folder / "objects" / kind).mkdir(parents=True)
         for number in range(5):
             pixels = np.zeros((side, side, 4), dtype=np.uint8)
-            pixels[8:30, 5 + number : 15 + number] = (*colour, 255)
+            pixels[8:30, 5 + number : 15 + number] = (*colour[:2], colour[2] - number, 255)
             Image.fromarray(pixels).save(folder / "objects" / kind / f"{number}.png")
     for kind, value in (("dark", 30), ("light", 220)):
         (folder / "scenes" / kind).mkdir(parents=True)
@@ -111,6 +111,19 @@ def test_a_folder_of_the_users_is_pasted(tmp_path: Path) -> None:
     before = trial.dependencies()
     Image.fromarray(np.full((40, 40, 3), 7, dtype=np.uint8)).save(tmp_path / "scenes" / "dark" / "4.png")
     assert trial.dependencies() != before
+
+
+def test_no_file_is_in_composites_for_training_and_for_testing(tmp_path: Path) -> None:
+    found = Training(dataset="empty", folder=str(write_folder(tmp_path)), copies=40).composites
+    for kind in (0, 1):
+        scenes = [set(np.unique(found.empty[(found.scenes == kind) & part])) for part in (found.tested, ~found.tested)]
+        objects = [
+            {int(np.median(found.frames[place][found.masks[place]][:, 2])) for place in np.flatnonzero(chosen)}
+            for chosen in ((found.objects == kind) & part for part in (found.tested, ~found.tested))
+        ]
+        for tested, trained in (scenes, objects):
+            assert not tested & trained
+            assert (len(tested), len(trained)) == (1, 4)
 
 
 def test_what_is_no_set_of_objects_and_scenes_is_refused_with_a_sentence(tmp_path: Path) -> None:

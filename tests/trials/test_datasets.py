@@ -63,6 +63,31 @@ def test_a_folder_that_is_no_data_set_is_refused_with_a_sentence(tmp_path: Path,
         assert is_sentence(str(error.value))
 
 
+def test_what_is_hidden_is_no_picture(tmp_path: Path) -> None:
+    folder = write_classes(tmp_path)
+    before = datasets.folder_digest(str(folder))
+    (folder / "kind0" / "._0.png").write_bytes(b"beside 0.png, of another system")
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails" / "0.png").write_bytes(b"small")
+    assert datasets.folder_digest(str(folder)) == before
+    assert len(datasets.load("folder", str(folder)).frames) == 10
+
+
+@pytest.mark.parametrize("refused", ["iterdir", "is_dir", "stat", "read_bytes"])
+def test_a_folder_that_may_not_be_read_is_one_sentence(
+    tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_classes(tmp_path)
+
+    def no(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, refused, no)
+    with pytest.raises(XaiError) as error:
+        datasets.folder_digest(str(folder))
+    assert is_sentence(str(error.value)) and f"{folder} cannot be read (Permission denied)" in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["mnist", "food101"])
 def test_a_data_set_that_cannot_be_downloaded_is_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import urllib.request

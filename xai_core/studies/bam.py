@@ -37,6 +37,7 @@ SHOWN = 4
         "Loreth 2023 (S2): BAM among the evaluations of saliency methods",
         "Yang and Kim 2019, Benchmarking attribution methods with relative feature importance",
     ),
+    version=2,
     presets={"quick": {"kinds": 3, "explained": 20}, "balanced": {"kinds": 5}},
 )
 class ObjectsInScenes(Study):

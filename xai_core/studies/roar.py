@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +36,8 @@ RANDOM = "random"
 DIFFER = "differ"
 ENOUGH = 5
 """Runs from which on Student's t is no longer very wide."""
+ROUNDING = 1e-9
+"""Percentage points that arithmetic alone may leave."""
 
 
 @STUDIES.register(
@@ -233,13 +237,13 @@ def _areas(part: pd.DataFrame, order: str) -> Section:
     title = f"{order.upper()}: are the differences larger than the spread of retraining?"
     if len(table) < 2 or len(table.columns) < 2:
         return Section(title, [Words(["That takes two runs and two methods or more, each through all fractions."])])
-    lines = []
+    contrasts, lines = Contrasts(table), []
     for name in table.columns:
         values = table[name].to_numpy()
         line: dict[str, Any] = {"Method": map_title(name), "Area (%)": values.mean(), "SD": _deviation(values)}
         if RANDOM in table.columns:
-            gap = _paired(values - table[RANDOM].to_numpy())
-            line |= {"Less random": gap[0], "Less random low": gap[1], "Less random high": gap[2]}
+            gap, low, high, _ = contrasts.of(name, RANDOM) if name != RANDOM else (0.0, 0.0, 0.0, 1.0)
+            line |= {"Less random": gap, "Less random low": low, "Less random high": high}
         lines.append(line)
     pairs = told_apart(table)
     spreads = {"Less random": Spread("Less random low", "Less random high")} if RANDOM in table.columns else {}
@@ -253,7 +257,8 @@ def _areas(part: pd.DataFrame, order: str) -> Section:
                 "Area under the curve",
                 pd.DataFrame(lines),
                 f"Mean accuracy between the first and the last fraction, over {len(table)} runs; SD is that between "
-                "runs. Less random: the difference to random pixels, run by run, with its 95 % interval (Student's t).",
+                "runs. Less random: the difference to random pixels, with its 95 % interval (Student's t; the spread "
+                "of retraining is pooled over all methods).",
                 spreads=spreads,
                 better={"Area (%)": "lower" if order == "roar" else "higher"},
                 quiet=quiet,
@@ -262,8 +267,9 @@ def _areas(part: pd.DataFrame, order: str) -> Section:
                 f"{order}-pairs",
                 "Pairs of methods",
                 pairs,
-                "Difference of the areas, first less second, run by run, with its 95 % interval; the p-values of the "
-                "paired t-test are corrected by Holm for all pairs.",
+                "Difference of the areas, first less second, run by run, with its 95 % interval; the spread of "
+                "retraining is pooled over all methods, and the p-values of Student's t are corrected by Holm for all "
+                "pairs.",
                 spreads={"Difference": Spread("Difference low", "Difference high")},
             ),
         ],
@@ -274,9 +280,9 @@ def told_apart(table: pd.DataFrame) -> pd.DataFrame:
     """Every pair of maps, from areas runs x maps: the difference with its interval, and whether runs tell it."""
     import pandas as pd
 
-    lines, both = [], []
+    contrasts, lines, both = Contrasts(table), [], []
     for first, second in combinations(table.columns, 2):
-        mean, low, high, p = _paired(table[first].to_numpy() - table[second].to_numpy())
+        mean, low, high, p = contrasts.of(first, second)
         lines.append({"First": map_title(first), "Second": map_title(second), "Difference": mean})
         lines[-1] |= {"Difference low": low, "Difference high": high}
         both.append(p)
@@ -330,13 +336,39 @@ def _deviation(values: npt.NDArray[np.float64]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def _paired(differences: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Mean of differences (runs,), its 95 % interval by Student's t, and the two-sided p-value."""
-    from scipy import stats
+@dataclass(frozen=True)
+class Contrasts:
+    """What pairs of maps are judged by, from areas runs x maps: one error for all of them.
 
-    mean, count = float(differences.mean()), len(differences)
-    error = _deviation(differences) / np.sqrt(count)
-    if not error:
-        return mean, mean, mean, 0.0 if mean else 1.0
-    reach = float(stats.t.ppf(0.975, count - 1)) * error
-    return mean, mean - reach, mean + reach, float(2 * stats.t.sf(abs(mean) / error, count - 1))
+    Each area is its map's mean, what the whole run is above or below the others, and an error whose size is pooled over
+    the table, with (runs - 1) x (maps - 1) degrees of freedom. Two runs alone tell too little of one pair: accuracies
+    are whole numbers of test pictures, so that two gaps are often just the same. With two maps it is the paired t-test.
+    """
+
+    areas: pd.DataFrame
+
+    @cached_property
+    def freedom(self) -> int:
+        runs, maps = self.areas.shape
+        return int((runs - 1) * (maps - 1))
+
+    @cached_property
+    def error(self) -> float:
+        """The standard error of a difference of two means; 0 where nothing is left to chance, rounding aside."""
+        values = self.areas.to_numpy()
+        left = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+        spread = float(np.sqrt((left**2).sum() / self.freedom))
+        return spread * float(np.sqrt(2 / len(values))) if spread > ROUNDING else 0.0
+
+    def of(self, first: str, second: str) -> tuple[float, float, float, float]:
+        """The difference of the means, its 95 % interval by Student's t, and the two-sided p-value.
+
+        Without any error there is no telling how large it is: then there is no interval, and the p-value is 1.
+        """
+        from scipy import stats
+
+        gap = float(self.areas[first].mean() - self.areas[second].mean())
+        if not self.error:
+            return gap, np.nan, np.nan, 1.0
+        reach = float(stats.t.ppf(0.975, self.freedom)) * self.error
+        return gap, gap - reach, gap + reach, float(2 * stats.t.sf(abs(gap) / self.error, self.freedom))

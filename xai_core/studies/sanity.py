@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.packing import Result
 from ..engine.requests import Trial
 from ..registry import STUDIES, parameter
-from ..scores.randomisation import CHANGED, SIMILARITIES, UNCHANGED, verdict
+from ..scores.randomisation import SIMILARITIES, UNCHANGED, verdict
 from ..trials.labels import FLAT, Labels
 from ..trials.training import Training
 from ..types import Score
@@ -125,7 +125,7 @@ class Sanity(Study):
             "training. Each map is compared with that of the trained network. The maps of a method that explains what "
             "was learnt become others; maps that stay alike show the picture."
         ]
-        exhibits: list[Exhibit] = [Words([*said, *in_words(rows, table)])]
+        exhibits: list[Exhibit] = [Words([*said, *in_words(rows, table, self.order, self.blocks)])]
         exhibits += [_curves(by_stage(rows, part), part, title) for part, title in SHOWN.items()]
         exhibits.append(
             summary(
@@ -172,8 +172,11 @@ def _curves(table: pd.DataFrame, part: str, title: str) -> Chart:
     )
 
 
-def in_words(rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """A verdict for each method on each model, and what the authors' erratum says of Guided Backprop."""
+def in_words(rows: pd.DataFrame, table: pd.DataFrame, order: str, blocks: int) -> list[str]:
+    """A verdict for each method on each model, and what the authors' erratum says of Guided Backprop.
+
+    `order` and `blocks` are the study's.
+    """
     found = of_maps(rows, [SCORES[0]])
     said = []
     models = models_of(found)
@@ -193,25 +196,41 @@ def in_words(rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
             told = verdict(values.tolist())
             always = " It is the same map at every stage." if name in unchanged else ""
             said.append(f"{map_title(name)}{on}: {told[:1].lower()}{told[1:]}{always}")
-        said += [one for name in in_order(found["map"]) if (one := erratum(table, model, name))]
+        said += [one for name in in_order(found["map"]) if (one := erratum(table, model, name, order, blocks))]
     return said
 
 
-def erratum(table: pd.DataFrame, model: str, name: str) -> str:
-    """How a method that guides the backward pass behaves: invariant to the higher layers only, or not even that."""
-    method = name.partition("@")[0]
-    mine = table[(table["model"] == model) & (table["map"] == name)].sort_values("stage")
-    if method not in GUIDED or len(mine) < 2:
+def erratum(table: pd.DataFrame, model: str, name: str, order: str, blocks: int) -> str:
+    """How a method that guides the backward pass behaves: invariant to the higher layers only, or not even that.
+
+    That is told where all blocks have forgotten in the end: one after the other, and fewer than the `blocks` at most.
+    """
+    seen = table[table["model"] == model]
+    mine = seen[seen["map"] == name].set_index("stage")["mean"].sort_index()
+    reached = int(seen["stage"].max()) if len(seen) else 0
+    higher = mine.index <= reached // 2
+    if name.partition("@")[0] not in GUIDED or not higher.any() or higher.all():
         return ""
-    upper = float(mine["mean"].iloc[: max(1, len(mine) // 2)].mean())
-    last = float(mine["mean"].iloc[-1])
-    head = f"{map_title(name)} keeps a rank correlation of {upper:.2f} while the upper half of the blocks forget"
-    if upper >= CHANGED and last < UNCHANGED and last < upper - 0.05:
+    upper, lower, last = float(mine[higher].mean()), float(mine[~higher].mean()), float(mine.iloc[-1])
+    head = f"{map_title(name)} keeps a rank correlation of"
+    claims = "the authors' erratum calls it invariant to the higher layers only"
+    if order == "independent":
         return (
-            f"{head}, and {last:.2f} when all have: it is nearly invariant to the higher layers only, not completely, "
+            f"{head} {upper:.2f} where one of the upper {reached // 2} of {reached} blocks forgets alone, and of "
+            f"{lower:.2f} where a lower one does; {claims}, of blocks that forget one after the other."
+        )
+    if reached >= blocks or mine.index[-1] < reached:
+        return (
+            f"{head} {last:.2f} when the upper {mine.index[-1]} blocks have forgotten; {claims}, which takes a study "
+            "in which the lower ones forget too."
+        )
+    head = f"{head} {upper:.2f} while the upper half of the blocks forget, and {last:.2f} when all have"
+    if upper >= UNCHANGED and last < UNCHANGED and last < upper - 0.05:
+        return (
+            f"{head}: it is nearly invariant to the higher layers only, not completely, "
             "as the authors' erratum says of the claim that it fails the test."
         )
-    return f"{head}, and {last:.2f} when all have; the authors' erratum calls it invariant to the higher layers only."
+    return f"{head}; {claims}."
 
 
 def _data(rows: pd.DataFrame) -> list[Exhibit]:

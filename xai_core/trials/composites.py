@@ -19,7 +19,7 @@ from ..images.decoding import decoded, opened
 from ..images.geometry import Preprocess, picture_frame
 from ..seeds import generator
 from ..types import Bools, Pixels, XaiError
-from .datasets import Labelled, Labels, class_folders, split
+from .datasets import Labelled, Labels, class_folders, reading, split
 
 Grid = npt.NDArray[np.float64]
 KINDS = 10
@@ -28,6 +28,13 @@ OUTLINE = 0.18
 """The width of an object's dark outline."""
 EXTENT = (0.4, 0.6)
 """The side of an object, as a part of the picture's."""
+PASTING = 2
+"""Raised when composites of a user's folder become others; part of their trials' keys."""
+
+Scene = Callable[[int, np.random.Generator, bool], Pixels]
+"""A scene of a kind, uint8 (side, side, 3), for training or for testing."""
+Object = Callable[[int, np.random.Generator, bool, int], tuple[Pixels, Bools]]
+"""An object of a kind, for training or for testing, uint8 (size, size, 3), and where it is, bool (size, size)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +110,10 @@ def drawn(kinds: int, copies: int, side: int) -> Composites:
     axis = (np.arange(side) + 0.5) / side * 2 - 1
     y, x = np.meshgrid(axis, axis, indexing="ij")
 
-    def scene(kind: int, random: np.random.Generator) -> Pixels:
+    def scene(kind: int, random: np.random.Generator, tested: bool) -> Pixels:
         return _coloured(TEXTURES[textures[kind]](x, y, random), random)
 
-    def object_(kind: int, random: np.random.Generator, size: int) -> tuple[Pixels, Bools]:
+    def object_(kind: int, random: np.random.Generator, tested: bool, size: int) -> tuple[Pixels, Bools]:
         inner = (np.arange(size) + 0.5) / size * 2 - 1
         v, u = np.meshgrid(inner, inner, indexing="ij")
         distance = SHAPES[shapes[kind]](u, v)
@@ -128,8 +135,8 @@ def _coloured(values: Grid, random: np.random.Generator) -> Pixels:
 
 
 def _pasted(
-    scene: Callable[[int, np.random.Generator], Pixels],
-    object_: Callable[[int, np.random.Generator, int], tuple[Pixels, Bools]],
+    scene: Scene,
+    object_: Object,
     object_names: tuple[str, ...],
     scene_names: tuple[str, ...],
     copies: int,
@@ -140,23 +147,25 @@ def _pasted(
     empty = np.empty((len(pairs), side, side, 3), dtype=np.uint8)
     frames = np.empty_like(empty)
     masks = np.zeros((len(pairs), side, side), dtype=bool)
-    for place, (which, where) in enumerate(pairs):
-        random = generator(0, "composite", place)
-        empty[place] = frames[place] = scene(where, random)
-        size = round(side * random.uniform(*EXTENT))
-        top, left = random.integers(0, side - size + 1, 2)
-        pixels, inside = object_(which, random, size)
-        masks[place, top : top + size, left : left + size] = inside
-        frames[place, top : top + size, left : left + size][inside] = pixels[inside]
     objects, scenes = np.array(pairs, dtype=np.int64).T.copy()
     tested = split(objects * len(scene_names) + scenes, "composites")
+    for place, (which, where) in enumerate(pairs):
+        random = generator(0, "composite", place)
+        empty[place] = frames[place] = scene(where, random, bool(tested[place]))
+        size = round(side * random.uniform(*EXTENT))
+        top, left = random.integers(0, side - size + 1, 2)
+        pixels, inside = object_(which, random, bool(tested[place]), size)
+        masks[place, top : top + size, left : left + size] = inside
+        frames[place, top : top + size, left : left + size][inside] = pixels[inside]
     return Composites(frames, empty, masks, objects, scenes, tested, object_names, scene_names)
 
 
 def folders(folder: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
     """The pictures of objects and of scenes in a folder of the user's, by class; raises `XaiError`."""
     place = Path(folder).expanduser()
-    if not (place / "objects").is_dir() or not (place / "scenes").is_dir():
+    with reading(place):
+        there = (place / "objects").is_dir() and (place / "scenes").is_dir()
+    if not there:
         raise XaiError(
             f"{place} needs the folders objects, with pictures on a transparent background, and scenes; "
             "each with a folder for every class."
@@ -166,13 +175,20 @@ def folders(folder: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
 
 @lru_cache(maxsize=2)
 def pasted(folder: str, digest: str, copies: int, side: int) -> Composites:
-    """The user's objects in the user's scenes; `digest` tells that the folder is as it was."""
+    """The user's objects in the user's scenes; `digest` tells that the folder is as it was.
+
+    A composite for testing is made of files that no composite for training has.
+    """
     objects, scenes = folders(folder)
+    object_files, scene_files = (
+        [_parts(files, f"{what}/{name}") for name, files in found.items()]
+        for what, found in (("objects", objects), ("scenes", scenes))
+    )
     preprocess = Preprocess(resize=side, crop=side)
     frames: dict[Path, Pixels] = {}
 
-    def scene(kind: int, random: np.random.Generator) -> Pixels:
-        files = list(scenes.values())[kind]
+    def scene(kind: int, random: np.random.Generator, tested: bool) -> Pixels:
+        files = scene_files[kind][tested]
         file = files[int(random.integers(len(files)))]
         if file not in frames:
             image, name = opened(file)
@@ -181,12 +197,19 @@ def pasted(folder: str, digest: str, copies: int, side: int) -> Composites:
             )
         return frames[file]
 
-    def object_(kind: int, random: np.random.Generator, size: int) -> tuple[Pixels, Bools]:
-        files = list(objects.values())[kind]
+    def object_(kind: int, random: np.random.Generator, tested: bool, size: int) -> tuple[Pixels, Bools]:
+        files = object_files[kind][tested]
         pixels = cut_out(files[int(random.integers(len(files)))], size)
         return pixels[..., :3], pixels[..., 3] > 127
 
     return _pasted(scene, object_, tuple(objects), tuple(scenes), copies, side)
+
+
+def _parts(files: list[Path], name: str) -> tuple[list[Path], list[Path]]:
+    """The files of a class for training, and those for testing."""
+    tested = split(np.zeros(len(files), dtype=np.int64), name)
+    trained = [file for file, kept in zip(files, tested, strict=True) if not kept]
+    return trained, [file for file, kept in zip(files, tested, strict=True) if kept]
 
 
 def cut_out(file: Path, size: int) -> Pixels:

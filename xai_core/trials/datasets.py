@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -82,27 +83,47 @@ def facts(name: str, folder: str = "", pictures: int = 0, side: int = 0, count: 
     return Facts(trained, tested, side or known.side, known.epochs, known.flips)
 
 
+@contextmanager
+def reading(place: Path) -> Iterator[None]:
+    """Whatever the system says against reading a folder of the user's becomes an `XaiError`."""
+    try:
+        yield
+    except OSError as error:
+        raise XaiError(
+            f"{place} cannot be read ({error.strerror or error}); let this user read it, or name another folder."
+        ) from None
+
+
 def class_folders(folder: str) -> dict[str, list[Path]]:
-    """The pictures in the folders of a folder, by the folder's name; raises `XaiError` where they make no data set."""
+    """The pictures in the folders of a folder, by the folder's name; raises `XaiError` where they make no data set.
+
+    What is hidden, with a dot as its first letter, is left out: some systems put a file of their own beside each one.
+    """
     if not folder:
         raise XaiError("To train on pictures of your own, name a folder that has a folder of pictures for each class.")
     place = Path(folder).expanduser()
-    if not place.is_dir():
-        raise XaiError(f"There is no folder {place}; name one that has a folder of pictures for each class.")
     found: dict[str, list[Path]] = {}
-    for inner in sorted(one for one in place.iterdir() if one.is_dir() and not one.name.startswith(".")):
-        files = sorted(file for file in inner.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-        if files:
-            found[inner.name] = files
+    with reading(place):
+        if not place.is_dir():
+            raise XaiError(f"There is no folder {place}; name one that has a folder of pictures for each class.")
+        for inner in sorted(one for one in _shown(place) if one.is_dir()):
+            files = sorted(file for file in _shown(inner) if file.suffix.lower() in SUFFIXES and file.is_file())
+            if files:
+                found[inner.name] = files
     if len(found) < 2 or min(len(files) for files in found.values()) < 5:
         raise XaiError(f"{place} needs two folders or more, one for each class, with five pictures or more in each.")
     return found
 
 
+def _shown(place: Path) -> Iterator[Path]:
+    return (one for one in place.iterdir() if not one.name.startswith("."))
+
+
 def folder_digest(folder: str) -> str:
-    """SHA-256 of all names and bytes that training on a folder depends on."""
+    """SHA-256 of all names and bytes that training on a folder depends on; raises `XaiError`."""
     files = [file for inner in class_folders(folder).values() for file in inner]
-    return digest_of(*(f"{file.parent.name}/{file.name} {_bytes_digest(file, *_stamp(file))}" for file in files))
+    with reading(Path(folder).expanduser()):
+        return digest_of(*(f"{file.parent.name}/{file.name} {_bytes_digest(file, *_stamp(file))}" for file in files))
 
 
 def _stamp(file: Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from ..seeds import generator
 from ..types import Bools, Cost, Measured, Pixels, digest_of
 from . import datasets, networks
 from .base import Earlier, Lab, TrialMethod
-from .composites import KINDS, Composites, drawn, folders, pasted
+from .composites import KINDS, PASTING, Composites, drawn, folders, pasted
 from .datasets import Facts, Labelled, Labels
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ class Taught(TrialMethod):
         return self.epochs or self.facts.epochs
 
     def dependencies(self) -> dict[str, Any]:
-        return {"folder": self.folder_digest} if self.folder else {}
+        if not self.folder:
+            return {}
+        pasting = {"pasting": PASTING} if self.dataset in COMPOSITES else {}
+        return {"folder": self.folder_digest, **pasting}
 
     @property
     def folder_digest(self) -> str:
