@@ -48,13 +48,14 @@ def _study(options: argparse.Namespace) -> None:
     from .render.report import write_report
     from .studies.pictures import located
     from .studies.plan import Choice, plan_of
-    from .studies.running import Standing, run
+    from .studies.running import Standing, check_folder, run
 
     started = time.monotonic()
     if not options.out.strip():
         raise XaiError("--out names no folder; name one, such as --out results.")
     out = Path(options.out)
     check_out(out)
+    check_folder(out)
     if options.seed < 0:
         raise XaiError(f"--seed {options.seed} does not fit: a seed is 0 or greater.")
     name = STUDIES[options.name].name

@@ -84,6 +84,17 @@ def choice_of(out: Path) -> Choice | None:
     return None if found is None else Choice.model_validate(found["choice"])
 
 
+def check_folder(out: Path) -> None:
+    """Raises `XaiError` for a folder that holds something and no study: its files are somebody's."""
+    try:
+        found = [] if (out / SETTINGS).exists() or not out.exists() else sorted(one.name for one in out.iterdir())
+    except OSError as error:
+        raise XaiError(f"{out} cannot be used: {error.strerror or error}.") from None
+    foreign = [name for name in found if not name.startswith(".") and name != f"{SETTINGS}.part"]
+    if foreign:
+        raise XaiError(f"{out} holds {foreign[0]!r} and no {SETTINGS}, so it is no study's; name another folder.")
+
+
 def standing_of(out: Path) -> Standing | None:
     """How the study in a folder stood a few seconds ago, or when it was left; None where nobody knows."""
     try:
@@ -143,9 +154,11 @@ def run(
 ) -> Standing:
     """Computes what of the study is not in `out` yet, and returns how it stands at the end.
 
-    `stop` is asked again and again. Raises `XaiError` when `out` holds another study, or one that was computed on
-    another kind of machine, and `Cancelled` when it was stopped; what is computed is kept in any case.
+    `stop` is asked again and again. Raises `XaiError` when `out` holds another study, one that was computed on another
+    kind of machine, or files that are no study's, and `Cancelled` when it was stopped; what is computed is kept in any
+    case.
     """
+    check_folder(out)
     with only_one(out):
         return _Runner(plan, engine, out, progress, stop).run()
 
