@@ -159,6 +159,7 @@ def run(
     case.
     """
     check_folder(out)
+    plan.check_scores()
     with only_one(out):
         return _Runner(plan, engine, out, progress, stop).run()
 
@@ -248,7 +249,7 @@ class _Runner:
             first, asked = (first[:1], []) if not asked else ([], asked[:1])
         started = time.monotonic()
         wanted: list[Request] = [*first, *(unit.request for unit in asked)]
-        jobs = self._jobs(wanted)
+        jobs = self._engine.want(self._session, wanted, background=True)
         busy = any(job.error.startswith(BUSY) for job in jobs)
         self._what = next((job.request.title for job in jobs if job.state == "running"), self._what)
         arrived = False
@@ -268,17 +269,6 @@ class _Runner:
             self._engine.retry(self._session)
         self._fresh_seconds += time.monotonic() - started
         self._progress()
-
-    def _jobs(self, wanted: list[Request]) -> list[Job]:
-        refused: dict[int, Job] = {}
-        for place, request in enumerate(wanted):
-            try:
-                _ = request.digest
-            except XaiError as error:  # such as a background that is not here
-                refused[place] = Job(request, "failed", error=str(error))
-        asked = [request for place, request in enumerate(wanted) if place not in refused]
-        answers = iter(self._engine.want(self._session, asked, background=True))
-        return [refused[place] if place in refused else next(answers) for place in range(len(wanted))]
 
     def _open(self, opening: Opening, job: Job, units: deque[Unit]) -> None:
         if job.result is None:
@@ -324,11 +314,12 @@ class _Runner:
         self._tell(self._standing)
 
     def _flush(self) -> None:
-        rows, self._rows = self._rows, []
+        """Writes the rows, and keeps them for another try where that fails."""
         self._flushed = time.monotonic()
         out = self._log.folder.parent
         try:
-            self._log.append(rows)
+            self._log.append(self._rows)
+            self._rows = []
             _write(out / STANDING, asdict(self._standing))
         except OSError as error:
             raise XaiError(f"The rows cannot be written to {out}: {error.strerror or error}.") from None
