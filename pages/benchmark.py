@@ -170,9 +170,10 @@ def _standing(now: Kept) -> None:
         )
         st.progress(1.0, text=words)
     elif now.state == "stopped":
-        st.progress(
-            standing.fraction if standing.units else 0.0, text=f"Stopped at {done}" if standing.units else "Not begun"
-        )
+        if not standing.units:  # nobody has told how many there are
+            done = count(standing.done, "result")
+        words = f"Stopped at {done}" if standing.done or standing.units else "Not begun"
+        st.progress(standing.fraction if standing.units else 0.0, text=words)
     else:
         starting = "Starting the engine" if backend.engine().profile is None else "Looking at what is there"
         if now.state == "stopping":

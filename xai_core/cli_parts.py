@@ -50,6 +50,10 @@ def chosen() -> Engine:
 def check_out(out: Path, option: str = "--out") -> None:
     """Refuses before anything is computed where nothing could be written."""
     try:
+        str(out).encode()
+    except UnicodeEncodeError:  # which could not be told either
+        raise XaiError(f"The name that {option} gives is not UTF-8; name another folder.") from None
+    try:
         if out.exists() and not out.is_dir():
             raise XaiError(f"{option} {out} is a file; name a folder.")
         parent = out
@@ -118,18 +122,22 @@ def _bytes(card: Card, done: int, total: int) -> str:
 
 
 class Progress:
-    """One line on a terminal that is written over; silent where standard error is no terminal."""
+    """One line on a terminal that is written over; silent where standard error is no terminal.
 
-    def __init__(self) -> None:
+    `estimates`: whether the time left may be guessed from the fraction; not where an earlier run has made a part of it.
+    """
+
+    def __init__(self, estimates: bool = True) -> None:
+        self._estimates = estimates
         self._started = self._shown = time.monotonic()
 
     def __call__(self, what: str, fraction: float, seconds_left: float | None = None) -> None:
-        """Shows what is done now, and how much of all; the time left is estimated where none is given."""
+        """Shows what is done now, and how much of all."""
         now = time.monotonic()
         if not sys.stderr.isatty() or now - self._shown < 0.1:
             return
         self._shown = now
-        if seconds_left is None and fraction > 0.01:
+        if self._estimates and seconds_left is None and fraction > 0.01:
             seconds_left = (now - self._started) * (1 - fraction) / fraction
         rest = f", {duration(seconds_left)} left" if seconds_left is not None else ""
         width = shutil.get_terminal_size().columns - 1

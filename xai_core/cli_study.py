@@ -45,21 +45,25 @@ def add_study(commands: Any) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
+    from .engine.comparison import check_used
     from .render.report import write_report
     from .studies.pictures import located
-    from .studies.plan import Choice, plan_of
-    from .studies.running import Standing, run
+    from .studies.plan import MOST_SEED, Choice, plan_of
+    from .studies.running import Standing, check_folder, run
 
     started = time.monotonic()
     if not options.out.strip():
         raise XaiError("--out names no folder; name one, such as --out results.")
     out = Path(options.out)
     check_out(out)
-    if options.seed < 0:
-        raise XaiError(f"--seed {options.seed} does not fit: a seed is 0 or greater.")
+    check_folder(out)
+    if not 0 <= options.seed <= MOST_SEED:
+        raise XaiError(f"--seed {options.seed} does not fit: a seed is between 0 and {MOST_SEED}.")
     name = STUDIES[options.name].name
+    study_sets = assignments([_of_study(text, name) for text in options.study_sets], "STUDY")
+    check_used(study_sets, {name}, "study")
     plan = plan_of(
-        Choice.model_validate(
+        Choice.of(
             {
                 "study": name,
                 "pictures": located(options.pictures),
@@ -71,7 +75,7 @@ def _study(options: argparse.Namespace) -> None:
                 "masks": options.masks,
                 "set": assignments(options.sets, "METHOD"),
                 "set_score": assignments(options.score_sets, "SCORE"),
-                "set_study": assignments([f"{name}.{text}" for text in options.study_sets], "STUDY").get(name, {}),
+                "set_study": study_sets.get(name, {}),
             }
         )
     )
@@ -79,22 +83,21 @@ def _study(options: argparse.Namespace) -> None:
         fetched(card)
     size = plan.size()
     print(f"{plan.spec.title}: {size.units:,} results, which take at most {size.passes:,} passes.", flush=True)
-    shown = Progress()
+    shown = Progress(estimates=False)
 
     def follow(standing: Standing) -> None:
         shown(f"{standing.done} of {standing.units}: {standing.what}", standing.fraction, standing.seconds_left)
 
     if options.engine:
         os.environ[settings.variable("engine")] = options.engine
-    done = None
-    with _stopped_by_signals() as stop:
-        engine = chosen()
-        try:
-            done = run(plan, engine, out, follow, stop)
-        except (Cancelled, KeyboardInterrupt):
-            raise KeyboardInterrupt("Stopped; what was computed is kept, the same command goes on.") from None
-        finally:
-            engine.close()
+    engine = chosen()
+    try:
+        with _terminated_as_interrupted():
+            done = run(plan, engine, out, follow)
+    except (Cancelled, KeyboardInterrupt):
+        raise KeyboardInterrupt("Stopped; what was computed is kept, the same command goes on.") from None
+    finally:
+        engine.close()
     clear_progress()
     report = write_report(plan, out)
     failed = f", {done.failed} without a result" if done.failed else ""
@@ -102,12 +105,16 @@ def _study(options: argparse.Namespace) -> None:
     print(f"The report is {report}.")
 
 
+def _of_study(text: str, name: str) -> str:
+    """ "STUDY.PARAMETER=VALUE" from that, or from PARAMETER=VALUE."""
+    return text if "." in text.partition("=")[0] else f"{name}.{text}"
+
+
 @contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[Any]:
-    """A question whether SIGTERM has come; it ends a study like Ctrl+C, after the rows are written."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a study as Ctrl+C does: at once, also within a long computation; then the rows are written."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield lambda: bool(asked)
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)

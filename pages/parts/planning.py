@@ -19,15 +19,13 @@ from xai_core.render.numbers import duration
 from xai_core.store.annotators import annotators
 from xai_core.studies.base import Study
 from xai_core.studies.pictures import GALLERY, open_set
-from xai_core.studies.plan import Choice
+from xai_core.studies.plan import OWN, Choice
 from xai_core.types import XaiError
 
 WHOSE = {"all": "Everybody's", "starter": "Starter masks", "none": "None"}
 FIRST = "imagenet50"
 """The study that is planned until somebody chooses another one."""
 LIMIT = 10
-OWN = "folder"
-"""The value of a parameter by which a study that has pictures of its own takes the user's instead."""
 FOLDERS = 2000
 """Folders in a folder of pictures that are offered at most."""
 

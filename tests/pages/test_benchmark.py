@@ -220,6 +220,12 @@ def test_a_study_that_fails_says_why(page: AppTest, tmp_path: Path) -> None:
     assert "Resume" in labels(page) and not page.exception
 
 
+def test_results_that_nobody_has_counted_are_told(done: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "data" / "studies" / NAME / "standing.json").unlink()
+    done.run()
+    assert "Stopped at 48 results" in told(done) and "Not begun" not in told(done)
+
+
 def test_a_study_is_deleted_when_that_is_confirmed(done: AppTest, tmp_path: Path) -> None:
     done.run()
     done.button(key="study.delete.sure").click().run()

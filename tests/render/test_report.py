@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
@@ -295,7 +296,9 @@ def planted(plan: Plan, count: int) -> list[Row]:
 def test_a_report_is_written_and_written_again(plan: Plan, tmp_path: Path) -> None:
     out = tmp_path / "out"
     Log(out).append(planted(plan, 3))
-    (out / "tables").mkdir()
+    (out / "tables" / "mine").mkdir(parents=True)
+    (out / "tables" / "thesis.tex").write_text("years of work")
+    (out / "tables" / ".written").write_text("old.csv\nmine\n../report.pdf\n")
     (out / "tables" / "old.csv").write_text("")
     assert write_report(plan, out) == out / "report.html"
     page = Page((out / "report.html").read_text())
@@ -305,6 +308,12 @@ def test_a_report_is_written_and_written_again(plan: Plan, tmp_path: Path) -> No
     names = {file.name for file in (out / "tables").iterdir()}
     assert {"means-road.csv", "means-road.tex", "undefined.csv", "accuracy.csv", "published-s1-road.tex"} <= names
     assert "old.csv" not in names and not [name for name in names if name.endswith(".part")]
+    assert {"thesis.tex", "mine"} <= names, "they are the user's"
+    (out / "rows" / "batch-000000.parquet").unlink()
+    Log(out).append([row for row in planted(plan, 3) if row.reading.score != "prediction.correct"])
+    write_report(plan, out)
+    left = {file.name for file in (out / "tables").iterdir()}
+    assert "accuracy.csv" not in left and "thesis.tex" in left, "only what a report wrote is removed"
 
 
 def test_a_report_says_how_much_is_there(plan: Plan, tmp_path: Path) -> None:
@@ -314,6 +323,10 @@ def test_a_report_says_how_much_is_there(plan: Plan, tmp_path: Path) -> None:
     Log(tmp_path / "out").append(planted(plan, 1))
     facts = dict(report_of(plan, tmp_path / "out").facts)
     assert facts["Standing"].startswith(f"13 of {units} results") and facts["Pictures"] == "1 of 3"
+    standing = {"done": 5, "units": units, "ended": False}
+    (tmp_path / "out" / "standing.json").write_text(json.dumps(standing))
+    facts = dict(report_of(plan, tmp_path / "out").facts)
+    assert facts["Standing"].startswith(f"5 of {units} results"), "the others' rows are to be replaced"
 
 
 def test_a_report_counts_what_is_undefined_and_what_failed(plan: Plan, tmp_path: Path) -> None:

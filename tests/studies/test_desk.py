@@ -15,7 +15,7 @@ from xai_core.engine.jobs import Job
 from xai_core.engine.requests import Request
 from xai_core.studies.desk import Desk, Kept
 from xai_core.studies.results import Log
-from xai_core.studies.running import only_one
+from xai_core.studies.running import only_one, resume
 from xai_core.types import XaiError
 
 pytestmark = pytest.mark.usefixtures("tiny_card")
@@ -125,6 +125,34 @@ def test_a_study_that_cannot_be_run_says_why(tmp_path: Path, pictures: Path, eng
     (tmp_path / "gone").symlink_to(pictures)
     desk.resume(gone)
     assert ended(desk, gone).state == "done" and not found(desk, gone).problem
+
+
+def test_a_study_that_failed_here_and_was_finished_elsewhere_is_done(
+    tmp_path: Path, pictures: Path, engine: Gated
+) -> None:
+    engine.gate.set()
+    last = (pictures / "1.png").read_bytes()
+    (pictures / "1.png").write_bytes(b"no picture")
+    desk = Desk(tmp_path / "studies", lambda: engine)
+    read, gone = desk.start(small(pictures)), desk.start(small(tmp_path / "gone"))
+    assert ended(desk, gone).state == ended(desk, read).state == "failed"
+    (pictures / "1.png").write_bytes(last)
+    (tmp_path / "gone").symlink_to(pictures)
+    for name in (read, gone):
+        resume(tmp_path / "studies" / name, InlineEngine())
+        assert found(desk, name).state == "done" and not found(desk, name).problem
+
+
+def test_rows_without_a_standing_are_counted(tmp_path: Path, pictures: Path, engine: Gated) -> None:
+    engine.gate.set()
+    desk = Desk(tmp_path / "studies", lambda: engine)
+    name = desk.start(small(pictures, limit=1))
+    whole = ended(desk, name)
+    (whole.out / "standing.json").unlink()
+    kept = found(Desk(tmp_path / "studies", lambda: engine), name)
+    assert kept.state == "stopped" and kept.standing.done == whole.standing.done > 0 == kept.standing.units
+    Log(whole.out).files()[0].write_bytes(b"damaged")
+    assert found(desk, name).standing.done == 0
 
 
 def test_a_mistake_of_the_program_keeps_no_other_study_from_running(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_a_hostile_list_is_refused_with_a_sentence(tmp_path: Path, which: str) -
         (folder / "labels.csv").write_text(text.replace("{root}", str(tmp_path)))
     with pytest.raises(XaiError, match=r"(?s)^[^\n]+\.$"):
         open_set(folder)
+
+
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "pictures", 1)
+    (folder / "0.png").rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    with pytest.raises(XaiError, match=r"^The name of the picture 'caf\?\.png' is not UTF-8; rename it\.$"):
+        open_set(folder)
+    with pytest.raises(XaiError, match=r"^The name of the folder of pictures 'caf\?' is not UTF-8; rename it\.$"):
+        located("caf\udce9")
 
 
 @given(st.text(max_size=20) | st.from_regex(r"\d{1,30}", fullmatch=True) | st.just("9" * 10_000))

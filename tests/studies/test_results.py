@@ -83,6 +83,22 @@ def test_a_failed_row_gives_way_whenever_it_was_written(tmp_path: Path) -> None:
     assert log.done() == set(), "it is tried again"
 
 
+def test_what_has_changed_between_two_runs_is_there_once(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    first = [row("prediction.top", 1, "a", truth=1), row("prediction.correct", 1, "a", truth=1)]
+    log.append([*first, row("iou.top", 0.5, "b", truth=1)])
+    log.append([row("prediction.top", 2, "c", truth=-1, digest="f01", target=2)])
+    found = log.read()
+    assert dict(zip(found["score"], found["value"], strict=True)) == {"iou.top": 0.5, "prediction.top": 2}
+    assert log.done() == {"b", "c"}, "what has given way is computed again when it is asked for again"
+    log.append(first)
+    found = log.read()
+    assert found["score"].tolist() == ["iou.top", "prediction.correct", "prediction.top"]
+    assert log.done() == {"a", "b"}
+    log.append([row("prediction.top", math.nan, "d", failed=True, digest="f02")])
+    assert "prediction.correct" not in set(log.read()["score"]), "what failed is of the picture that is there now"
+
+
 rows = st.lists(
     st.builds(
         lambda picture, method, score: row(score, 0.5, f"{picture} {method}", picture=picture, method=method),

@@ -21,8 +21,9 @@ from xai_core.engine.jobs import Board, Job
 from xai_core.engine.local import LocalEngine
 from xai_core.engine.requests import Evaluate, Request
 from xai_core.studies import running
-from xai_core.studies.plan import Choice, plan_of
-from xai_core.studies.results import PLACE, Log
+from xai_core.studies.comparing import by_method
+from xai_core.studies.plan import MOST_SEED, Choice, plan_of
+from xai_core.studies.results import PLACE, Log, Row
 from xai_core.studies.running import Standing, choice_of, is_running, only_one, resume, run, standing_of
 from xai_core.types import Cancelled, XaiError
 
@@ -275,6 +276,95 @@ def test_more_pictures_are_added(pictures: Path, tmp_path: Path, engine: InlineE
     assert len(Log(out).read()) == 3 * before
     run(plan_of(small(pictures)), engine, tmp_path / "whole")
     check_whole(Log(tmp_path / "whole").read(), out)
+
+
+def test_labels_and_pictures_that_change_leave_one_version_of_each_row(
+    pictures: Path, tmp_path: Path, engine: InlineEngine
+) -> None:
+    out = tmp_path / "out"
+    run(plan_of(small(pictures)), engine, out)
+    before = Log(out).read()
+    first, last = (pictures / "0.png").read_bytes(), (pictures / "2.png").read_bytes()
+    for labels, bytes_ in (("1.png,2", last), ("1.png,3", first)):
+        (pictures / "labels.csv").write_text(f"file,label\n0.png,\n{labels}\n2.png,\n")
+        (pictures / "0.png").write_bytes(bytes_)
+        run(plan_of(small(pictures)), engine, out)
+        rows = Log(out).read()
+        assert (rows["score"] == "prediction.correct").sum() == 1
+        table = by_method(rows, "road.combined")
+        assert len(table) == 3 and table.notna().all(axis=None), "no picture is left out"
+        again = tmp_path / labels
+        run(plan_of(small(pictures)), engine, again)
+        pd.testing.assert_frame_equal(rows, Log(again).read())
+    (pictures / "labels.csv").unlink()
+    run(plan_of(small(pictures)), engine, out)
+    pd.testing.assert_frame_equal(Log(out).read(), before)
+
+
+def test_a_folder_that_holds_other_things_is_refused(pictures: Path, tmp_path: Path, engine: InlineEngine) -> None:
+    out = tmp_path / "paper"
+    (out / "tables").mkdir(parents=True)
+    with pytest.raises(XaiError, match=r"holds 'tables' and no study\.json.*name another folder\.$"):
+        run(plan_of(small(pictures)), engine, out)
+    assert [one.name for one in out.iterdir()] == ["tables"]
+    (out / "tables").rmdir()
+    for name in (".running", ".DS_Store", "study.json.part"):  # of somebody who was killed early, or of nobody
+        (out / name).write_text("")
+    running.check_folder(out)
+    running.check_folder(tmp_path / "none")
+
+
+def test_rows_that_cannot_be_written_are_kept_for_another_try(
+    pictures: Path, tmp_path: Path, engine: InlineEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, out, append, full = plan_of(small(pictures, limit=1)), tmp_path / "out", Log.append, [True]
+
+    def fails_once(log: Log, rows: Sequence[Row]) -> None:
+        if rows and full:
+            raise OSError(full.clear() or 28, "No space left on device")
+        append(log, rows)
+
+    monkeypatch.setattr(running, "FLUSH_SECONDS", 0)
+    monkeypatch.setattr(Log, "append", fails_once)
+    with pytest.raises(XaiError, match="cannot be written"):
+        run(plan, engine, out)
+    assert Log(out).read()["unit"].nunique() == 1, "what was computed is there by the second try"
+
+
+def test_a_background_that_is_not_here_is_said_at_the_start(
+    pictures: Path, tmp_path: Path, engine: InlineEngine
+) -> None:
+    plan = plan_of(small(pictures, methods=("shap",), set={"shap": {"background": "imagenet50"}}))
+    for start in (plan.size, lambda: run(plan, engine, tmp_path / "out")):
+        with pytest.raises(XaiError, match=r"^[^\n]+\.$"):
+            start()
+    assert not Log(tmp_path / "out").files()
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"set_score": {"stabilty": {"pictures": 2}}},
+        {"set_score": {"stability": {"pictures": 2}}},
+        {"set_score": {"road": {"stepz": 2}}},
+        {"masks": "Anna Typo"},
+        {"study": "pipeline"},
+        {"study": "sampling", "methods": (), "set": {"lime": {"samples": 7}}},
+    ],
+)
+def test_what_a_study_does_not_use_is_refused(
+    pictures: Path, tmp_path: Path, engine: InlineEngine, choice: dict[str, object]
+) -> None:
+    with pytest.raises(XaiError, match=r"^[^\n]+\.$"):
+        run(plan_of(small(pictures, **{"set_score": {}, **choice})), engine, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_choice_that_does_not_fit_is_a_sentence() -> None:
+    for wrong in ({"seed": 2**63}, {"seed": -1}, {"limits": 3}):
+        with pytest.raises(XaiError, match=r"^The study's settings do not fit: [^\n]+\.$"):
+            Choice.of({"study": "imagenet50", **wrong})
+    assert Choice.of({"study": "imagenet50", "seed": MOST_SEED}).seed == MOST_SEED
 
 
 def test_other_weights_and_another_profile_are_refused(

@@ -126,12 +126,25 @@ def test_sanity_has_every_stage_and_the_permuted_labels(tmp_path: Path, tiny_car
         {"models": ("efficientnet_lite0",)},
         {"limit": 3},
         {"study": "bam", "set_study": {"composites": "folder"}},
+        {"pictures": "/nowhere"},
+        {"study": "bam", "pictures": "gallery:photos"},
+        {"study": "bam", "masks": "nobody"},
+        {"set_score": {"road": {"steps": 3}}},
+        {"set_score": {"rode": {}}},
+        {"set": {"lime": {"samples": 7}}},
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_starts(choice: dict[str, Any]) -> None:
     with pytest.raises(XaiError) as error:
-        plan_of(Choice.model_validate({"study": "roar", **choice}))
+        plan_of(Choice.model_validate({"study": "roar", **choice})).check_scores()
     assert is_sentence(str(error.value))
+
+
+def test_who_names_pictures_is_told_how_they_are_taken() -> None:
+    with pytest.raises(XaiError, match="name none, or add --set-study dataset=folder"):
+        plan_of(Choice(study="roar", pictures="gallery:photos"))
+    with pytest.raises(XaiError, match="name none, or add --set-study composites=folder"):
+        plan_of(Choice(study="bam", pictures="gallery:photos"))
 
 
 def test_the_cost_is_known_without_any_data() -> None:

@@ -16,6 +16,7 @@ from typing import Literal
 from ..engine.jobs import Engine
 from ..types import Cancelled, XaiError
 from .plan import Choice, Plan, plan_of
+from .results import Log
 from .running import Standing, begin, choice_of, is_running, run, standing_of
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ class Desk:
     ):
         self._folder, self._engine, self._after = folder, engine, after
         self._turns: list[_Turn] = []
-        self._problems: dict[str, str] = {}
+        self._problems: dict[str, tuple[str, Standing | None]] = {}
+        """Why studies failed, and how they stood then: another process may have gone on since."""
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         for gone in folder.glob(f"{GONE}*"):  # somebody was interrupted
@@ -156,9 +158,10 @@ class Desk:
             return None
         with self._change:
             turn = next((one for one in self._turns if one.name == out.name), None)
-            now, problem = self._now, self._problems.get(out.name, "")
-        standing = (turn.standing if turn is not None else None) or standing_of(out) or Standing()
-        problem = problem or standing.problem
+            now, (problem, then) = self._now, self._problems.get(out.name, ("", None))
+        left = standing_of(out)
+        standing = (turn.standing if turn is not None else None) or left or _counted(out)
+        problem = (problem if left == then else "") or standing.problem
         state: State = "failed" if problem else "done" if standing.ended else "stopped"
         if turn is not None:
             state = "waiting" if turn is not now else "stopping" if turn.stop.is_set() else "running"
@@ -175,7 +178,7 @@ class Desk:
             with self._change:
                 self._turns.remove(turn)
                 if problem:
-                    self._problems[turn.name] = problem
+                    self._problems[turn.name] = problem, standing_of(self._folder / turn.name)
                 self._change.notify_all()
 
     def _run(self, turn: _Turn) -> str:
@@ -204,6 +207,14 @@ class Desk:
 
 def _is_study(folder: Path) -> bool:
     return folder.is_dir() and not folder.name.startswith(".")
+
+
+def _counted(out: Path) -> Standing:
+    """How a study stands whose `standing.json` is not there: nobody knows how much there is to do."""
+    try:
+        return Standing(done=len(Log(out).done()))
+    except XaiError:
+        return Standing()
 
 
 def _begun(out: Path) -> datetime:

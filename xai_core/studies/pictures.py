@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,7 +53,11 @@ class PictureSet:
 
 
 def located(text: str) -> str:
-    """The address of pictures that somebody has named, wherever it is read again: a gallery's, or a whole path."""
+    """The address of pictures that somebody has named, wherever it is read again: a gallery's, or a whole path.
+
+    Raises `XaiError` for a name that cannot be written down.
+    """
+    _check_name(text, "folder of pictures")
     return text if text.startswith(GALLERY) or not text else str(Path(text).expanduser().resolve())
 
 
@@ -62,12 +66,12 @@ def open_set(where: str | Path, limit: int | None = None) -> PictureSet:
 
     A `labels.csv` with the columns `file` and `label` names a folder's pictures and their classes; without one,
     pictures in folders have the folder's name as their label. Raises `XaiError` for a folder or a gallery that is not
-    there, holds no picture, or whose list is wrong.
+    there, holds no picture, or whose list or names cannot be read.
     """
     if limit is not None and limit < 1:
         raise XaiError(f"A limit of {limit} pictures leaves none; write 1 or more.")
     if str(where).startswith(GALLERY):
-        return PictureSet(None, tuple(_gallery(str(where).removeprefix(GALLERY))[:limit]))
+        return PictureSet(None, _named(_gallery(str(where).removeprefix(GALLERY))[:limit]))
     folder = Path(where).expanduser()
     try:
         if not folder.is_dir():
@@ -77,7 +81,22 @@ def open_set(where: str | Path, limit: int | None = None) -> PictureSet:
         raise XaiError(f"The folder {folder} cannot be read: {error.strerror or error}.") from None
     if not entries:
         raise XaiError(f"The folder {folder} holds no pictures; put JPEG or PNG files there.")
-    return PictureSet(folder, tuple(entries[:limit]))
+    return PictureSet(folder, _named(entries[:limit]))
+
+
+def _named(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The entries, when their names can be written into a table; raises `XaiError`."""
+    for entry in entries:
+        _check_name(entry.name, "picture")
+    return tuple(entries)
+
+
+def _check_name(name: str, what: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        told = name.encode(errors="replace").decode()
+        raise XaiError(f"The name of the {what} {told!r} is not UTF-8; rename it.") from None
 
 
 def _gallery(name: str) -> list[Entry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, cast
@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..classifiers.cards import Card
 from ..corruptions.chain import Step, chain, label
-from ..engine.comparison import Variant, variants_for
-from ..engine.requests import Explain, Predict, evaluate, prepare_input
+from ..engine.comparison import Variant, check_used, variants_for
+from ..engine.requests import Evaluate, Explain, Predict, evaluate, prepare_input
 from ..explainers.baselines import BASELINES
 from ..registry import METHODS, MODELS, SCORES, STUDIES, Parameters, Spec
 from ..scores.base import ScoreMethod
@@ -23,6 +23,10 @@ from .masks import Masks, masks_for
 from .pictures import Entry, PictureSet, open_set
 
 Values = dict[str, dict[str, object]]
+MOST_SEED = 2**62
+"""The greatest seed: rows keep 64 bits, and studies add to it."""
+OWN = "folder"
+"""The value of a parameter by which a study that has pictures of its own takes the user's instead."""
 
 
 class Choice(BaseModel):
@@ -38,7 +42,7 @@ class Choice(BaseModel):
     """As on the command line: NAME, or NAME@LABEL."""
     limit: int | None = None
     preset: Literal["quick", "balanced", "paper"] = "paper"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     masks: str = "all"
     """Whose masks are the ground truth; see `masks.masks_for`."""
     set: Values = {}
@@ -53,6 +57,16 @@ class Choice(BaseModel):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise XaiError(f"The study's settings cannot be read: {error.errors()[0]['msg']}.") from None
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> Choice:
+        """The choice of these values; raises `XaiError`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise XaiError(f"The study's settings do not fit: {where}: {first['msg']}.") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +139,17 @@ class Plan:
         """A score's parameters: the preset's, on top what the study sets, and on top of that what the user sets."""
         return SCORES[name].make({**values, **self.choice.set_score.get(name, {})}, self.choice.preset)
 
+    def check_scores(self) -> None:
+        """Raises `XaiError` when parameters are set for a score that the study does not ask for.
+
+        The weights must be here, and the first picture is opened.
+        """
+        if self.choice.set_score:
+            pictures = self.pictures.entries if self.pictures is not None else ()
+            units = [unit for one in self.openings(pictures[:1]) for unit in self.study.units(self, one.subject(0))]
+            used = {unit.request.score for unit in units if isinstance(unit.request, Evaluate)}
+            check_used(self.choice.set_score, used, "score")
+
     def explain(self, subject: Subject, variant: Variant, corruptions: Sequence[Step] = (), seed: int = 0) -> Explain:
         """The request for one map of a subject; `seed` is added to the picture's, for its noise too."""
         own = subject.place.seed + seed
@@ -174,12 +199,20 @@ def plan_of(choice: Choice) -> Plan:
     """The plan for a choice; raises `XaiError` for what does not fit. Weights need not be here yet."""
     spec = STUDIES[choice.study]
     study = cast(Study, spec.make(choice.set_study, choice.preset))
+    if not study.of_methods and (choice.methods or choice.set):
+        raise XaiError(f"The study {choice.study} has methods of its own, so it takes none, and no parameters of them.")
+    for name, values in choice.set_score.items():
+        SCORES[name].make(values, choice.preset)
     methods = choice.methods or study.default_methods
     variants = tuple(variants_for(methods, choice.preset, choice.set)) if study.of_methods else ()
     if not study.of_pictures:
-        for given, what in ((choice.models, "models"), (choice.limit, "limit")):
+        for given, what in ((choice.models, "models"), (choice.limit, "limit"), (choice.masks != "all", "masks")):
             if given:
                 raise XaiError(f"The study {choice.study} trains networks of its own, so it takes no {what}.")
+        own = [option.name for option in spec.options if OWN in option.choices]
+        if choice.pictures and all(getattr(study, name) != OWN for name in own):
+            how = "".join(f", or add --set-study {name}={OWN}" for name in own)
+            raise XaiError(f"The study {choice.study} has pictures of its own: name none{how}.")
         plan = Plan(choice, spec, study, None, (), variants, masks_for("none"))
         next(study.trials(plan), None)  # what does not fit is said now
         return plan

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FOLDER = "rows"
 PLACE = tuple(Place.__dataclass_fields__)
+SAME = (*(name for name in PLACE if name not in ("digest", "truth", "target")), "score")
+"""What two rows agree in of which the newer one holds: a picture or its label may have changed between two runs."""
 ORDER = ("picture", "corruption", "model", "target", "method", "variant", "seed", "score", "unit")
 """Rows are read in this order, whoever wrote them first."""
 
@@ -84,7 +86,7 @@ class Log:
     def read(self) -> pd.DataFrame:
         """All rows, the newest of each place and score, in an order that hangs on nothing but them.
 
-        Raises `XaiError` for a file that cannot be read.
+        A unit gives way as a whole when one of its rows does. Raises `XaiError` for a file that cannot be read.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -100,8 +102,9 @@ class Log:
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
         done = frame.loc[~frame["failed"], "unit"]
         frame = frame[~(frame["failed"] & frame["unit"].isin(done))]
-        frame = frame.sort_values("failed", ascending=False, kind="stable")  # what failed gives way
-        frame = frame.drop_duplicates([*PLACE, "score"], keep="last")
+        newest = frame.groupby(list(SAME), sort=False)["unit"].transform("last")
+        frame = frame[~frame["unit"].isin(frame.loc[frame["unit"] != newest, "unit"])]
+        frame = frame.drop_duplicates(list(SAME), keep="last")
         return frame.sort_values(list(ORDER), kind="stable").reset_index(drop=True)
 
     def done(self) -> set[str]:

@@ -84,6 +84,17 @@ def choice_of(out: Path) -> Choice | None:
     return None if found is None else Choice.model_validate(found["choice"])
 
 
+def check_folder(out: Path) -> None:
+    """Raises `XaiError` for a folder that holds something and no study: its files are somebody's."""
+    try:
+        found = [] if (out / SETTINGS).exists() or not out.exists() else sorted(one.name for one in out.iterdir())
+    except OSError as error:
+        raise XaiError(f"{out} cannot be used: {error.strerror or error}.") from None
+    foreign = [name for name in found if not name.startswith(".") and name != f"{SETTINGS}.part"]
+    if foreign:
+        raise XaiError(f"{out} holds {foreign[0]!r} and no {SETTINGS}, so it is no study's; name another folder.")
+
+
 def standing_of(out: Path) -> Standing | None:
     """How the study in a folder stood a few seconds ago, or when it was left; None where nobody knows."""
     try:
@@ -143,9 +154,12 @@ def run(
 ) -> Standing:
     """Computes what of the study is not in `out` yet, and returns how it stands at the end.
 
-    `stop` is asked again and again. Raises `XaiError` when `out` holds another study, or one that was computed on
-    another kind of machine, and `Cancelled` when it was stopped; what is computed is kept in any case.
+    `stop` is asked again and again. Raises `XaiError` when `out` holds another study, one that was computed on another
+    kind of machine, or files that are no study's, and `Cancelled` when it was stopped; what is computed is kept in any
+    case.
     """
+    check_folder(out)
+    plan.check_scores()
     with only_one(out):
         return _Runner(plan, engine, out, progress, stop).run()
 
@@ -235,7 +249,7 @@ class _Runner:
             first, asked = (first[:1], []) if not asked else ([], asked[:1])
         started = time.monotonic()
         wanted: list[Request] = [*first, *(unit.request for unit in asked)]
-        jobs = self._jobs(wanted)
+        jobs = self._engine.want(self._session, wanted, background=True)
         busy = any(job.error.startswith(BUSY) for job in jobs)
         self._what = next((job.request.title for job in jobs if job.state == "running"), self._what)
         arrived = False
@@ -255,17 +269,6 @@ class _Runner:
             self._engine.retry(self._session)
         self._fresh_seconds += time.monotonic() - started
         self._progress()
-
-    def _jobs(self, wanted: list[Request]) -> list[Job]:
-        refused: dict[int, Job] = {}
-        for place, request in enumerate(wanted):
-            try:
-                _ = request.digest
-            except XaiError as error:  # such as a background that is not here
-                refused[place] = Job(request, "failed", error=str(error))
-        asked = [request for place, request in enumerate(wanted) if place not in refused]
-        answers = iter(self._engine.want(self._session, asked, background=True))
-        return [refused[place] if place in refused else next(answers) for place in range(len(wanted))]
 
     def _open(self, opening: Opening, job: Job, units: deque[Unit]) -> None:
         if job.result is None:
@@ -307,11 +310,12 @@ class _Runner:
         self._tell(self._standing)
 
     def _flush(self) -> None:
-        rows, self._rows = self._rows, []
+        """Writes the rows, and keeps them for another try where that fails."""
         self._flushed = time.monotonic()
         out = self._log.folder.parent
         try:
-            self._log.append(rows)
+            self._log.append(self._rows)
+            self._rows = []
             _write(out / STANDING, asdict(self._standing))
         except OSError as error:
             raise XaiError(f"The rows cannot be written to {out}: {error.strerror or error}.") from None

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from ...studies.plan import Plan
 
 HTML, PDF, TABLES = "report.html", "report.pdf", "tables"
+OURS = ".written"
+"""The file in `tables` that names those which a report has written: others are the user's, and stay."""
 
 
 def write_report(plan: Plan, out: Path) -> Path:
     """Writes `report.html`, `report.pdf` and `tables/NAME.csv` and `.tex` of what a study's folder holds so far.
 
-    Every file is written under a temporary name first, and tables that the report no longer has are removed. Returns
-    the HTML file; raises `XaiError` for rows that cannot be read, or a folder that cannot be written to.
+    Every file is written under a temporary name first, and tables that an earlier report wrote and this one no longer
+    has are removed. Returns the HTML file; raises `XaiError` for rows that cannot be read, or a folder that cannot be
+    written to.
     """
     from .content import report_of
     from .html import html
@@ -36,11 +39,14 @@ def write_report(plan: Plan, out: Path) -> Path:
 
 
 def _write(out: Path, files: dict[str, bytes]) -> None:
-    (out / TABLES).mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
+    tables = out / TABLES
+    tables.mkdir(parents=True, exist_ok=True)
+    written = tables / OURS
+    before = set(written.read_text().splitlines()) if written.is_file() else set()
+    now = {Path(name).name for name in files if Path(name).parent.name == TABLES}
+    for name, data in {**files, f"{TABLES}/{OURS}": "".join(f"{one}\n" for one in sorted(now)).encode()}.items():
         draft = out / f"{name}.part"
         draft.write_bytes(data)
         draft.replace(out / name)
-    for old in (out / TABLES).iterdir():
-        if f"{TABLES}/{old.name}" not in files:
-            old.unlink()
+    for old in (path for path in tables.iterdir() if path.name in before - now and path.is_file()):
+        old.unlink()

@@ -18,7 +18,7 @@ from ...studies.exhibits import Exhibit, Section, Table, Words
 from ...studies.naming import score_title
 from ...studies.plan import Plan
 from ...studies.results import Log
-from ...studies.running import SETTINGS, is_running, settings_of
+from ...studies.running import SETTINGS, is_running, settings_of, standing_of
 from ...types import XaiError
 from ..export import PACKAGES
 
@@ -60,7 +60,7 @@ def report_of(plan: Plan, out: Path) -> Report:
     found = list(plan.study.sections(plan, rows)) if len(rows) else []
     if not found:
         found = [Section("Results", (Words(["There are no results yet."]),))]
-    done, units = _progress(plan, rows)
+    done, units = _progress(plan, rows, out)
     standing = _standing(out, done, units)
     facts = [("Study", plan.spec.name), ("Standing", standing)]
     if plan.pictures is not None:
@@ -86,9 +86,14 @@ def report_of(plan: Plan, out: Path) -> Report:
     return Report(plan.spec.title, plan.spec.summary, tuple(facts), tuple(one for one in sections if one.exhibits))
 
 
-def _progress(plan: Plan, rows: pd.DataFrame) -> tuple[int, int | None]:
-    """How many units have results, and how many there are; None where the pictures are gone."""
-    done = int(rows.loc[~rows["failed"], "unit"].nunique())
+def _progress(plan: Plan, rows: pd.DataFrame, out: Path) -> tuple[int, int | None]:
+    """How many units have results, and how many there are; None where the pictures are gone.
+
+    Rows that are still to be replaced, such as those of a picture that has changed, are none of the last run's.
+    """
+    done, standing = int(rows.loc[~rows["failed"], "unit"].nunique()), standing_of(out)
+    if standing is not None and not standing.ended:
+        done = min(done, standing.done)
     try:
         return done, plan.size().units
     except XaiError:
