@@ -17,7 +17,7 @@ from ..explainers.baselines import BASELINES
 from ..registry import METHODS, MODELS, SCORES, STUDIES, Parameters, Spec
 from ..scores.base import ScoreMethod
 from ..seeds import derive
-from ..types import Cost, Picture, XaiError
+from ..types import Cost, XaiError
 from .base import Place, Study, Subject, Unit
 from .masks import Masks, masks_for
 from .pictures import Entry, PictureSet, open_set
@@ -108,9 +108,9 @@ class Plan:
     def seed(self) -> int:
         return self.choice.seed
 
-    def seed_of(self, picture: Picture) -> int:
+    def seed_of(self, entry: Entry) -> int:
         """A picture's own seed, in [0, 2^30): pictures that shared their noise would not be independent draws."""
-        return derive(self.seed, "picture", picture.digest) % 2**30
+        return derive(self.seed, "picture", entry.name) % 2**30
 
     @cached_property
     def baselines(self) -> tuple[Variant, ...]:
@@ -131,7 +131,7 @@ class Plan:
             picture = entry.open()
             mask = self.masks(picture)
             for card in self.cards:
-                seed = self.seed_of(picture)
+                seed = self.seed_of(entry)
                 place = Place(entry.name, picture.digest, entry.truth(card), model=card.name, seed=seed)
                 yield Opening(Subject(picture, mask, card, prepare_input(picture, card, (), seed), place))
 

@@ -117,7 +117,6 @@ class _Tuned:
 
 @STUDIES.register(
     "sampling",
-    version=2,
     title="Which samples",
     summary="Takes gradients at noisy pictures, on the way from a grey one, and at pictures with dropped pixels, and "
     "asks what the maps tell about the picture, how long the gradients are, and how far the samples are from the "

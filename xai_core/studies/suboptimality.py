@@ -37,7 +37,6 @@ CHANCE = (
 
 @STUDIES.register(
     "suboptimality",
-    version=2,
     title="Bad data",
     summary="Corrupts every picture by noise, occlusion and lower resolution, each in three severities, and asks how "
     "much the maps change, and how much they highlight wrongly.",
