@@ -28,7 +28,7 @@ from xai_core.render.encoding import photo_uri
 from xai_core.render.numbers import number, percent
 from xai_core.render.pipeline import map_picture
 from xai_core.scores.drift import MEASURES, compared, object_overlap, spread
-from xai_core.scores.ranking import top_fraction
+from xai_core.scores.ranking import is_flat, top_fraction
 from xai_core.types import Bools, Mask, Picture, Pixels, Prediction, SaliencyMap, XaiError
 
 METHODS_AT_FIRST = ("gradcam", "smoothgrad")
@@ -352,21 +352,20 @@ def _drift(
     values = {name: drawn.undefined(len(maps)) for name in MEASURES}
     for place, one in enumerate(maps):
         if clean is not None and one is not None:
-            for name, value in _compared(clean.key, one.key, wish.fraction, seed, clean, one).items():
+            for name, value in _compared(clean.key, one.key, wish.fraction, clean, one).items():
                 values[name][place] = value
     if wish.comparison.mask is not None:
         inside = _inside(wish.comparison.mask, card)
         digest = wish.comparison.mask.digest
         values["object"] = [math.nan if one is None else _overlap(one.key, digest, seed, one, inside) for one in maps]
-    noise = _noise(":".join(one.key for one in runs), wish.fraction, seed, runs) if runs else {}
-    return drawn.Drift(card.title, variant.title, values, noise)
+    noise = _noise(":".join(one.key for one in runs), wish.fraction, runs) if runs else {}
+    flat = [place for place, one in enumerate(maps) if one is not None and is_flat(one.values)]
+    return drawn.Drift(card.title, variant.title, values, noise, flat)
 
 
 @st.cache_data(max_entries=2048, show_spinner=False)
-def _compared(
-    left: str, right: str, fraction: float, seed: int, _left: SaliencyMap, _right: SaliencyMap
-) -> dict[str, float]:
-    return compared(_left.values, _right.values, fraction, seed)
+def _compared(left: str, right: str, fraction: float, _left: SaliencyMap, _right: SaliencyMap) -> dict[str, float]:
+    return compared(_left.values, _right.values, fraction)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
@@ -375,10 +374,10 @@ def _overlap(key: str, mask: str, seed: int, _saliency: SaliencyMap, _mask: Bool
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _noise(keys: str, fraction: float, seed: int, _runs: Sequence[SaliencyMap]) -> dict[str, tuple[float, float]]:
+def _noise(keys: str, fraction: float, _runs: Sequence[SaliencyMap]) -> dict[str, tuple[float, float]]:
     if np.array_equal(_runs[0].values, _runs[1].values):
-        return spread([_runs[0].values], fraction, seed)
-    return spread([one.values for one in _runs], fraction, seed)
+        return spread([_runs[0].values], fraction)
+    return spread([one.values for one in _runs], fraction)
 
 
 # -- pictures and maps -------------------------------------------------------------------------------------------------

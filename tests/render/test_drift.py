@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,30 @@ def test_a_sentence_says_whether_it_is_more_than_noise(
     values: list[float], noise: tuple[float, float] | None, said: str
 ) -> None:
     (found,) = verdicts(sheet(drift(values, noise)))
+    assert said in found and found.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("values", "flat", "said"),
+    [
+        ([1, 0.9, 0.9, math.nan], [3], "**LIME** cannot be judged: the map at the worst severity is flat."),
+        ([math.nan] * 4, [0, 1, 2, 3], "**LIME** cannot be judged: a map of the clean picture is flat."),
+        ([math.nan] * 4, [0], "**LIME** cannot be judged: a map of the clean picture is flat."),
+        (
+            [1, math.nan, 0.7, 0.5],
+            [1],
+            "beyond its own noise from 25 on (rank correlation 0.500 at the worst severity, ",
+        ),
+        ([1, math.nan, 0.7, 0.5], [1], "flat and left out at 10; two seeds agree"),
+        ([1, 0.9, math.nan, math.nan], [2], "**LIME** is judged once its maps are there."),
+    ],
+)
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_flat_map_is_no_map_to_wait_for(values: list[float], flat: list[int], said: str, waiting: bool) -> None:
+    one = replace(drift(values, None if waiting else (0.8, 0.9)), flat=flat)
+    (found,) = verdicts(sheet(one))
+    if waiting and "judged" not in said:
+        said = "**LIME** is judged once its maps are there."
     assert said in found and found.endswith(".")
 
 

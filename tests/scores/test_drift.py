@@ -41,7 +41,11 @@ def test_independent_maps_have_what_chance_gives() -> None:
 
 
 def test_a_flat_map_ranks_nothing() -> None:
-    assert math.isnan(compared(noise(), np.ones((32, 32)))["spearman"])
+    flat = np.zeros((32, 32))
+    for pair in ((noise(), flat), (flat, noise()), (flat, flat), (flat, flat + 1)):
+        assert all(math.isnan(value) for value in compared(*pair).values())
+    for runs in ([flat], [noise(0), noise(1), flat], [flat, noise(0), noise(1)]):
+        assert all(math.isnan(low) and math.isnan(high) for low, high in spread(runs).values())
 
 
 def test_the_spread_is_the_lowest_and_the_highest_of_all_pairs() -> None:

@@ -7,8 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.stats import spearmanr
 
+from xai_core.masks.agreement import intersection_over_union
+from xai_core.scores.ranking import top_fraction
 from xai_core.scores.similarity import (
     agreement,
     edge_correlation,
@@ -16,6 +21,7 @@ from xai_core.scores.similarity import (
     scaled,
     squared_error,
     structural_similarity,
+    top_membership,
     top_overlap,
 )
 
@@ -23,7 +29,7 @@ Pair = Callable[[np.ndarray, np.ndarray], float]
 
 
 def overlap(left: np.ndarray, right: np.ndarray) -> float:
-    return top_overlap(left, right, 0.2, 0)
+    return top_overlap(left, right, 0.2)
 
 
 def noise(seed: int = 0, size: int = 48) -> np.ndarray:
@@ -78,6 +84,48 @@ def test_edges_have_directions() -> None:
     stripes = np.tile(np.sin(np.arange(48) / 2), (48, 1))
     assert edge_correlation(stripes, -stripes) == pytest.approx(1), "a direction has no sign"
     assert edge_correlation(stripes, stripes.T) < 0.5
+
+
+@given(st.integers(0, 10_000), st.floats(0.05, 0.95))
+def test_without_ties_the_overlap_is_that_of_the_two_sets(seed: int, fraction: float) -> None:
+    left, right = noise(seed, 12), noise(seed, 12) + noise(seed + 1, 12)
+    sets = [top_fraction(one, fraction, 0) for one in (left, right)]
+    assert top_overlap(left, right, fraction) == pytest.approx(intersection_over_union(*sets), abs=1e-9)
+
+
+def blob(*at: int, side: int = 20) -> np.ndarray:
+    """A map with a tenth of its pixels above the others, which are all 0: two of 20 rows, as `at` says."""
+    found = np.zeros((side, side))
+    found[list(at)] = np.random.default_rng(at[0]).uniform(1, 2, (len(at), side))
+    return found
+
+
+def test_to_be_tied_at_the_same_pixels_is_no_agreement() -> None:
+    assert top_overlap(blob(0, 1), blob(5, 6), 0.2) < 0.2 / 1.8, "less than chance gives"
+    assert top_overlap(blob(0, 1), blob(0, 1), 0.2) == pytest.approx(1)
+    assert top_overlap(blob(0, 1), np.sqrt(blob(0, 1)) * 3 - 1, 0.2) == pytest.approx(1), "the same order"
+    random = np.random.default_rng(0)
+    found = [top_overlap(*((random.random((20, 20)) < 0.1).astype(float) for _ in range(2)), 0.2) for _ in range(200)]
+    assert np.mean(found) == pytest.approx(0.2 / 1.8, abs=0.02), "what chance gives, ties or not"
+
+
+@given(
+    hnp.arrays(np.float64, (2, 6, 7), elements=st.integers(0, 3).map(float)),
+    st.floats(0.01, 0.99),
+)
+def test_the_members_are_as_many_as_was_asked_for_and_the_overlap_is_a_part(maps: np.ndarray, fraction: float) -> None:
+    for one in maps:
+        members = top_membership(one, fraction)
+        assert members.sum() == pytest.approx(round(fraction * 42))
+        assert members.min() >= 0 and members.max() <= 1
+        assert (np.diff(members.ravel()[np.argsort(one.ravel(), kind="stable")]) >= 0).all()
+    found = top_overlap(*maps, fraction)
+    if min(np.ptp(one) for one in maps) == 0 or round(fraction * 42) == 0:
+        assert math.isnan(found)
+    else:
+        assert 0 <= found <= 1 + 1e-12
+        assert found == pytest.approx(top_overlap(*maps[::-1], fraction))
+        assert top_overlap(maps[0], maps[0], fraction) == pytest.approx(1)
 
 
 def test_the_variance_is_that_of_every_pixel_over_the_maps() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,16 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 class Drift:
     """One method's map of one model over the severities, the clean picture first.
 
-    `values` are numbers by measure, not-a-number where they are not there yet; `noise` is the lowest and the highest
-    of each measure between runs on the clean picture, or empty where those are not there yet.
+    `values` are numbers by measure, not-a-number where they are not there yet or a map is flat; `noise` is the lowest
+    and the highest of each measure between runs on the clean picture, or empty where those are not there yet; `flat`
+    are the places of severities whose map is there, and flat.
     """
 
     model: str
     method: str
     values: Mapping[str, Sequence[float]]
     noise: Mapping[str, tuple[float, float]]
+    flat: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,17 @@ def verdicts(sheet: Sheet) -> list[str]:
 def _verdict(one: Drift, levels: Sequence[str], several: bool) -> str:
     who = f"**{one.method}**{f' of {one.model}' if several else ''}"
     values = one.values["spearman"]
+    noise = one.noise.get("spearman", (0.0, 0.0))
+    if 0 in one.flat or math.isnan(noise[0]):
+        return f"{who} cannot be judged: a map of the clean picture is flat."
+    if len(values) - 1 in one.flat:
+        return f"{who} cannot be judged: the map at the worst severity is flat."
     if not one.noise or math.isnan(values[-1]):
         return f"{who} is judged once its maps are there."
-    noise = one.noise["spearman"]
-    if math.isnan(noise[0]):
-        return f"{who} cannot be judged: a map of the clean picture is flat."
     worst = f"rank correlation {number(values[-1])} at the worst severity"
+    if one.flat:
+        at = ", ".join(levels[place] for place in sorted(one.flat))
+        worst += f", flat and left out at {at}"
     if noise == (1.0, 1.0):
         none = "all of it is the corruption's, as nothing is left to chance"
         drifts = onset("spearman", values[1:], noise) is not None

@@ -26,26 +26,29 @@ ROUNDING = 1e-9
 """What arithmetic alone may change."""
 
 
-def compared(left: Map, right: Map, fraction: float = 0.2, seed: int = 0) -> dict[str, float]:
+def compared(left: Map, right: Map, fraction: float = 0.2) -> dict[str, float]:
     """Every measure of two maps (H, W); not-a-number where one is flat. `fraction` is the part that is top."""
+    if is_flat(left) or is_flat(right):
+        return dict.fromkeys(MEASURES, math.nan)
     if np.array_equal(left, right):
         return {name: 1.0 if value.better == "higher" else 0.0 for name, value in MEASURES.items()}
     return {
         "spearman": rank_correlation(left, right),
         "ssim": structural_similarity(left, right),
         "mse": squared_error(scaled(left), scaled(right)),
-        "top": top_overlap(left, right, fraction, seed),
+        "top": top_overlap(left, right, fraction),
     }
 
 
-def spread(runs: Sequence[Map], fraction: float = 0.2, seed: int = 0) -> dict[str, tuple[float, float]]:
+def spread(runs: Sequence[Map], fraction: float = 0.2) -> dict[str, tuple[float, float]]:
     """The lowest and the highest of every measure between runs that differ by their seed alone: the method's own noise.
 
-    One run is a method without chance, which agrees with itself.
+    One run is a method without chance, which agrees with itself. Not-a-number where a run is flat.
     """
     pairs = list(combinations(runs, 2)) or [(runs[0], runs[0])]
-    found = [compared(left, right, fraction, seed) for left, right in pairs]
-    return {name: (min(one[name] for one in found), max(one[name] for one in found)) for name in MEASURES}
+    found = [compared(left, right, fraction) for left, right in pairs]
+    columns = {name: np.array([one[name] for one in found]) for name in MEASURES}
+    return {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
 
 
 def beyond(name: str, value: float, noise: tuple[float, float]) -> bool:

@@ -56,6 +56,7 @@ class Corrupting(ScoreMethod):
     "as it is; so does one that never looks at the network, which is why it stands beside the baselines.",
     family="robustness",
     cites=("Fleury, Kim, Wu, Liu 2024 (S0): robustness",),
+    version=2,
     extra_maps=True,
     values={
         "mse": Value(
@@ -92,7 +93,7 @@ class Robustness(Corrupting):
                 "raw_mse": squared_error(saliency, other),
                 "spearman": rank_correlation(saliency, other),
                 "ssim": ssim,
-                "top": top_overlap(saliency, other, self.fraction, run.seed),
+                "top": top_overlap(saliency, other, self.fraction),
             },
             {"ssim": "the maps are smaller than a window of SSIM"} if math.isnan(ssim) else {},
         )
@@ -186,6 +187,7 @@ class MaxSensitivity(ScoreMethod):
     "depend on chance; where it is lower, more samples are needed before two maps can be compared.",
     family="robustness",
     cites=("Fleury, Kim, Wu, Liu 2024 (S0): repeated runs",),
+    version=2,
     extra_maps=True,
     presets={"quick": {"runs": 3}},
     values={
@@ -211,7 +213,7 @@ class Repeatability(ScoreMethod):
         return Measured(
             {
                 "spearman": float(np.mean([rank_correlation(*pair) for pair in pairs])),
-                "top": float(np.mean([top_overlap(*pair, self.fraction, run.seed) for pair in pairs])),
+                "top": float(np.mean([top_overlap(*pair, self.fraction) for pair in pairs])),
             }
         )
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..masks.agreement import intersection_over_union
-from .ranking import average_ranks, is_flat, rank_correlation, top_fraction
+from .ranking import average_ranks, count_of, is_flat, rank_correlation
 
 Map = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
@@ -56,9 +55,34 @@ def edge_correlation(left: Map, right: Map) -> float:
     return rank_correlation(edge_directions(left), edge_directions(right))
 
 
-def top_overlap(left: Map, right: Map, fraction: float, seed: int) -> float:
-    """IoU of the most relevant `fraction` of both maps, in [0, 1]."""
-    return intersection_over_union(top_fraction(left, fraction, seed), top_fraction(right, fraction, seed))
+def top_membership(saliency: Map, fraction: float) -> Doubles:
+    """How far each pixel is among the most relevant `fraction`, in [0, 1]; those tied at the cut share what is left."""
+    values = np.asarray(saliency, dtype=np.float64)
+    count = count_of(fraction, values.size)
+    if not count:
+        return np.zeros_like(values)
+    cut = np.partition(values, values.size - count, axis=None)[values.size - count]
+    above, tied = values > cut, values == cut
+    share = (count - np.count_nonzero(above)) / np.count_nonzero(tied)
+    return np.where(above, 1.0, np.where(tied, share, 0.0))
+
+
+def top_overlap(left: Map, right: Map, fraction: float) -> float:
+    """IoU of the most relevant `fraction` of both maps, in [0, 1]; not-a-number where a map is flat, or nothing is top.
+
+    Pixels tied at the cut are in both sets to a part, and to agree on these is no agreement. So this is the IoU of two
+    sets of that size whose memberships correlate as these do: plain IoU without ties, 1 for the same order of pixels,
+    and q / (2 - q) for maps that have nothing to do with each other, whatever their ties.
+    """
+    if is_flat(left) or is_flat(right):
+        return math.nan
+    count, total = count_of(fraction, left.size), left.size
+    if count in (0, total):
+        return 1.0 if count else math.nan
+    one, other = (top_membership(values, fraction).ravel() for values in (left, right))
+    chance = count * count / total
+    shared = max(chance + float(np.corrcoef(one, other)[0, 1]) * (count - chance), 0.0)
+    return shared / (2 * count - shared)
 
 
 def pixel_variance(maps: Sequence[Map]) -> float:

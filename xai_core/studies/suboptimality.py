@@ -35,6 +35,7 @@ HEADLINES = ("robustness.mse", "robustness.spearman", "stability.variance", "fal
     summary="Corrupts every picture by noise, occlusion and lower resolution, each in three severities, and asks how "
     "much the maps change, and how much they highlight wrongly.",
     cites=("Fleury, Kim, Wu, Liu 2024 (S0): explanations under data suboptimality",),
+    version=2,
     presets={"quick": {"pictures": 2, "runs": 3}, "balanced": {"runs": 10}},
 )
 class Suboptimality(Study):
