@@ -393,6 +393,12 @@ class Run(Protocol):
     def tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
         """An array as a tensor on the run's device."""
 
+    def batches(self, count: int, compute: Make) -> Iterator[tuple[slice, torch.Tensor]]:
+        """What `compute(start, stop)` makes of `count` inputs, for one batch after the other, with passes of its own.
+
+        A batch that does not fit into memory is halved, and computed again. All that takes `count` goes through here.
+        """
+
     def logits(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         """Logits (batch, K) of `count` inputs."""
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from xai_core.trials.bam import Bam, contrast, dependence, given_to, independence
+from xai_core import settings
+from xai_core.classifiers.evaluator import Classifier
+from xai_core.engine import lab as engine_lab
+from xai_core.engine.inline import InlineEngine
+from xai_core.engine.lab import EngineLab
+from xai_core.engine.requests import Trial
+from xai_core.trials.bam import Bam, Patches, contrast, dependence, given_to, independence
 from xai_core.trials.composites import KINDS, SHAPES, TEXTURES, cut_out, drawn
 from xai_core.trials.training import Training
 from xai_core.types import XaiError
@@ -124,6 +132,48 @@ def test_no_file_is_in_composites_for_training_and_for_testing(tmp_path: Path) -
         for tested, trained in (scenes, objects):
             assert not tested & trained
             assert (len(tested), len(trained)) == (1, 4)
+
+
+class Device:
+    """A device on which at most `pictures` fit into one pass of a trial's classifier; `most` were in one that did."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, batch: int, pictures: int):
+        self.pictures, self.most = pictures, 0
+        made = EngineLab.classifier
+
+        def classifier(lab: EngineLab, *given: Any) -> Classifier:
+            found = made(lab, *given)
+            for network in found.networks:
+                network.get_submodule("head").register_forward_hook(self.check)
+            return found
+
+        monkeypatch.setattr(EngineLab, "classifier", classifier)
+        monkeypatch.setattr(engine_lab, "FRAME", 1)  # as many as the setting says, however small they are
+        monkeypatch.setenv("XAI_BATCH", str(batch))
+        monkeypatch.setenv("XAI_DATA", f"{settings.current().data}-{batch}-{pictures}")
+
+    def check(self, module: Any, inputs: Any, output: Any) -> None:
+        if len(output) > self.pictures:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.most = max(self.most, len(output))
+
+
+@pytest.mark.parametrize("name", ["patches", "bam"])
+def test_pictures_are_looked_at_in_batches_and_fewer_where_memory_is_short(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Patches if name == "patches" else Bam
+    request = Trial(name, trial(kinds=2, copies=10, explained=8, epochs=1), 0)
+    found = []
+    for batch, pictures, most in ((8, 8, 8), (3, 8, 3), (8, 4, 4)):
+        with monkeypatch.context() as patch:
+            device = Device(patch, batch, pictures)
+            found.append(InlineEngine().result(request).details)
+            assert device.most == most
+    for other in found[1:]:
+        for part, values in found[0].items():
+            # rounding is another in other batches: Adam turns around where there is no slope
+            assert np.isclose(values, other[part], atol=1e-3, equal_nan=True).mean() > 0.9
 
 
 def test_what_is_no_set_of_objects_and_scenes_is_refused_with_a_sentence(tmp_path: Path) -> None:

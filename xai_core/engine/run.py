@@ -104,8 +104,7 @@ class EngineRun:
     def tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.as_tensor(values, device=self._classifier.device)
 
-    def _batches(self, count: int, compute: Callable[[int, int], torch.Tensor]) -> Iterator[tuple[slice, torch.Tensor]]:
-        """`compute(start, stop)` for one batch after the other; a batch that does not fit into memory is halved."""
+    def batches(self, count: int, compute: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         start = 0
         while start < count:
             self._watch.check()
@@ -136,7 +135,7 @@ class EngineRun:
             torch.cuda.empty_cache()
 
     def logits(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        return self._batches(count, lambda start, stop: self._classifier.logits(make(start, stop)))
+        return self.batches(count, lambda start, stop: self._classifier.logits(make(start, stop)))
 
     def probabilities(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         for rows, logits in self.logits(count, make):
@@ -149,19 +148,19 @@ class EngineRun:
             yield rows, found[:, self.target] - found[:, self._against]
 
     def gradients(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        return self._batches(count, lambda start, stop: self._classifier.gradients(make(start, stop), self.target))
+        return self.batches(count, lambda start, stop: self._classifier.gradients(make(start, stop), self.target))
 
     def activations(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        return self._batches(count, lambda start, stop: self._classifier.layer_inputs(layer, make(start, stop)))
+        return self.batches(count, lambda start, stop: self._classifier.layer_inputs(layer, make(start, stop)))
 
     def features(self, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
-        return self._batches(count, lambda start, stop: self._classifier.features(make(start, stop)))
+        return self.batches(count, lambda start, stop: self._classifier.features(make(start, stop)))
 
     def gradients_from(self, layer: str, count: int, make: Make) -> Iterator[tuple[slice, torch.Tensor]]:
         def compute(start: int, stop: int) -> torch.Tensor:
             return self._classifier.gradients_from(layer, make(start, stop), self.x, self.target)
 
-        return self._batches(count, compute)
+        return self.batches(count, compute)
 
     def output_of(self, layer: str) -> torch.Tensor:
         self._watch.check()

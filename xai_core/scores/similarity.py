@@ -63,7 +63,8 @@ def top_membership(saliency: Map, fraction: float) -> Doubles:
         return np.zeros_like(values)
     cut = np.partition(values, values.size - count, axis=None)[values.size - count]
     above, tied = values > cut, values == cut
-    return above + tied * ((count - np.count_nonzero(above)) / np.count_nonzero(tied))
+    share = (count - np.count_nonzero(above)) / np.count_nonzero(tied)
+    return np.where(above, 1.0, np.where(tied, share, 0.0))
 
 
 def top_overlap(left: Map, right: Map, fraction: float) -> float:

@@ -7,7 +7,7 @@ a map gives to an object is its mean over the object, of positive values clipped
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,11 @@ from .base import Earlier, Lab, TrialMethod
 from .composites import KINDS
 from .datasets import Labels
 from .training import Course, Training
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..classifiers.evaluator import Classifier
 
 Doubles = npt.NDArray[np.float64]
 TOLERANCE = 0.1
@@ -96,6 +101,7 @@ class Pasted(TrialMethod):
     "patches",
     title="patches that do nothing",
     summary="Changes the place of an object in scenes without one so that it shows and the network's logits stay.",
+    version=2,
 )
 class Patches(Pasted):
     """uint8 (N, side, side, 3) as its detail, of the network that knows scenes alone; it begins with the object."""
@@ -107,34 +113,50 @@ class Patches(Pasted):
         return Cost(self.count * (STEPS + 1), self.count * STEPS)
 
     def run(self, lab: Lab) -> Measured:
-        import torch
-
         found, places = self.training("empty").composites, self.places(lab)
         course = self.course(lab, "empty")
-        network = course.network_of(lab.result(self.trained("empty", lab.seed)).details).to(lab.device).eval()
-        network.requires_grad_(False)
-        x = course.inputs(places)
-        objects = course.normalised(found.frames[places])
-        mask = torch.as_tensor(found.masks[places], device=lab.device)[:, None]
-        low, high = (course.normalised(np.full((1, 1, 1, 3), value, dtype=np.uint8)) for value in (0, 255))
-        size = mask.sum((1, 2, 3)).clamp(min=1).sqrt()
-        shown = torch.where(mask, objects, x).requires_grad_()
-        optimiser = torch.optim.Adam([shown], lr=0.05)
+        classifier = course.restored(lab.result(self.trained("empty", lab.seed)).details)
+        frames, masks, empty = found.frames[places], found.masks[places], found.empty[places]
+        patched = empty.copy()
+
+        def shown(start: int, stop: int) -> torch.Tensor:
+            rows = slice(start, stop)
+            return patches(lab, course, classifier, empty[rows], frames[rows], masks[rows])
+
+        for rows, x in lab.run(classifier, empty[0]).batches(len(places), shown):
+            patched[rows] = np.where(masks[rows][..., None], course.pixels(x), empty[rows])
+        return Measured({}, details={"frames": patched})
+
+
+def patches(
+    lab: Lab, course: Course, classifier: Classifier, empty: Pixels, frames: Pixels, masks: Bools
+) -> torch.Tensor:
+    """Scenes (n, 3, H, W) as the network sees them, changed where bool (n, H, W) says; they begin as `frames`.
+
+    The loss is a sum over pictures and Adam steps value by value, so that it is the same however they are dealt out.
+    """
+    import torch
+
+    network = classifier.network
+    x = course.normalised(empty)
+    mask = torch.as_tensor(masks, device=lab.device)[:, None]
+    low, high = (course.normalised(np.full((1, 1, 1, 3), value, dtype=np.uint8)) for value in (0, 255))
+    size = mask.sum((1, 2, 3)).clamp(min=1).sqrt()
+    shown = torch.where(mask, course.normalised(frames), x).requires_grad_()
+    optimiser = torch.optim.Adam([shown], lr=0.05)
+    with torch.no_grad():
+        wanted = network(x)
+    for _ in range(STEPS):
+        lab.took(Cost())  # the classifier counts; this tells how far it is
+        change = torch.where(mask, shown - x, 0.0)
+        moved = (network(x + change) - wanted).square().sum(1).add(1e-12).sqrt()
+        loudness = change.square().sum((1, 2, 3)).add(1e-12).sqrt() / size
+        optimiser.zero_grad(set_to_none=True)
+        (moved - LOUDNESS * loudness).sum().backward()
+        optimiser.step()
         with torch.no_grad():
-            wanted = network(x)
-        lab.took(Cost(len(places)))
-        for _ in range(STEPS):
-            change = torch.where(mask, shown - x, 0.0)
-            moved = (network(x + change) - wanted).square().sum(1).add(1e-12).sqrt()
-            loudness = change.square().sum((1, 2, 3)).add(1e-12).sqrt() / size
-            optimiser.zero_grad(set_to_none=True)
-            (moved - LOUDNESS * loudness).sum().backward()
-            optimiser.step()
-            with torch.no_grad():
-                shown.clamp_(low, high)
-            lab.took(Cost(len(places), len(places)))
-        pixels = course.pixels(shown.detach())
-        return Measured({}, details={"frames": np.where(found.masks[places][..., None], pixels, found.empty[places])})
+            shown.clamp_(low, high)
+    return shown.detach()
 
 
 @TRIALS.register(
@@ -142,6 +164,7 @@ class Patches(Pasted):
     title="attribution of objects",
     summary="Explains composites with a network that was trained on their objects and one that was trained on their "
     "scenes: only the first one needs the object.",
+    version=2,
     cites=("Yang and Kim 2019, Benchmarking attribution methods with relative feature importance",),
     values={
         "mcs": Value(
@@ -216,6 +239,13 @@ class Bam(Pasted):
         for frames in seen:
             maps: Floats = lab.explain(classifier, frames, labels, self.method, parameters)
             given.append(given_to(maps, masks))
-            logits = classifier.logits(course.normalised(frames))
-            right.append(logits.argmax(1).cpu().numpy() == labels)
+            right.append(_classes(lab, course, classifier, frames) == labels)
         return given, right
+
+
+def _classes(lab: Lab, course: Course, classifier: Classifier, frames: Pixels) -> Labels:
+    """The classes int64 (n,) that a network sees in pictures uint8 (n, H, W, 3)."""
+    logits = lab.run(classifier, frames[0]).logits(
+        len(frames), lambda start, stop: course.normalised(frames[start:stop])
+    )
+    return np.concatenate([values.argmax(1).cpu().numpy() for _, values in logits])
