@@ -17,7 +17,8 @@ from xai_core.engine.requests import Request
 from xai_core.registry import STUDIES
 from xai_core.studies.plan import Choice, plan_of
 from xai_core.studies.results import Log
-from xai_core.studies.running import begin, run
+from xai_core.studies.running import begin, choice_of, run
+from xai_core.types import XaiError
 
 NAME = "imagenet50-20261122-120000-abcdef"
 
@@ -222,10 +223,143 @@ def test_a_study_that_fails_says_why(page: AppTest, tmp_path: Path) -> None:
 
 def test_a_study_is_deleted_when_that_is_confirmed(done: AppTest, tmp_path: Path) -> None:
     done.run()
-    done.button(key="study.delete.sure").click().run()
+    done.button(key=f"study.delete.sure.{NAME}").click().run()
     assert not done.exception
     assert list((tmp_path / "data" / "studies").iterdir()) == []
     assert "No study yet" in told(done) and "The study is deleted." in told(done)
+
+
+def test_two_studies_of_one_minute_or_one_second_are_told_apart(page: AppTest, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "studies"
+    names = [NAME, NAME.replace("120000", "120001"), "imagenet50-20261122-120000-fedcba"]
+    for count in (2, 3):
+        for name in names[:count]:
+            if not (folder / name).exists():
+                begin(folder / name, small(tmp_path / "pictures"))
+        page.run()
+        assert not page.exception
+        box = page.selectbox(key="benchmark.study")
+        assert len(set(box.options)) == count + 1
+        for name in names[:count]:
+            page.selectbox(key="benchmark.study").set_value(name).run()
+            assert page.session_state["benchmark.chosen"] == name
+            assert page.button(key=f"study.delete.sure.{name}"), "each has a button of its own"
+
+
+def test_titles_of_folders_that_somebody_named_are_told_apart_too(page: AppTest, tmp_path: Path) -> None:
+    import os
+
+    from pages.parts import studies
+
+    for name in ("a-x", "b-x"):
+        begin(tmp_path / "data" / "studies" / name, small(tmp_path / "pictures"))
+        os.utime(tmp_path / "data" / "studies" / name, (1e9, 1e9))
+    assert len(set(studies.titles(studies.desk().studies()).values())) == 2
+
+
+def test_every_choice_in_the_box_counts_and_a_study_that_went_away_is_told(page: AppTest, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "studies"
+    names = [NAME, NAME.replace("120000", "120001"), NAME.replace("120000", "120002")]
+    for name in names:
+        begin(folder / name, small(tmp_path / "pictures"))
+    page.run()
+    box = page.selectbox(key="benchmark.study").proto.id
+    for name in (*names, *names):
+        page.selectbox(key="benchmark.study").set_value(name).run()
+        assert page.session_state["benchmark.chosen"] == name
+        assert page.query_params["study"] in (name, [name])
+        assert page.selectbox(key="benchmark.study").proto.id == box, "another box forgets what is picked"
+    page.button(key="study.new").click().run()
+    assert page.selectbox(key="benchmark.study").value == "new" and not page.exception
+    page.selectbox(key="benchmark.study").set_value(names[0]).run()
+    (folder / names[0]).rename(tmp_path / "gone")
+    page.run()
+    assert "not there any more" in told(page) and not page.exception
+    assert page.session_state["benchmark.chosen"] == names[2]
+
+
+def test_a_method_under_published_settings_is_what_the_form_says(page: AppTest, tmp_path: Path) -> None:
+    from xai_core.registry import METHODS
+
+    plan_small(page, tmp_path)
+    page.multiselect(key="study.methods.imagenet50").set_value(["lime@s0", "lime"]).run()
+    preset = page.segmented_control(key="study.preset").value
+    plain, published = f"study.lime.lime.samples.{preset}", f"study.lime@s0.lime.samples.{preset}"
+    page.number_input(key=plain).set_value(300).run()
+    assert not page.exception
+    own = page.number_input(key=published).value
+    assert own == METHODS["lime"].make({}, "s0").model_dump()["samples"] != 300
+    page.button(key="study.start").click().run()
+    out = tmp_path / "data" / "studies" / page.session_state["benchmark.chosen"]
+    choice = choice_of(out)
+    assert choice is not None
+    made = plan_of(choice)
+    assert {one.name: one.parameters.model_dump()["samples"] for one in made.variants} == {"lime": 300, "lime@s0": own}
+
+
+def test_an_empty_field_takes_all_pictures(page: AppTest, tmp_path: Path) -> None:
+    plan_small(page, tmp_path)
+    assert page.number_input(key="study.limit").value == 10
+    page.number_input(key="study.limit").set_value(2).run()
+    assert "**32** results" in told(page)
+    page.number_input(key="study.limit").set_value(None).run()
+    assert page.number_input(key="study.limit").value is None
+    page.button(key="study.start").click().run()
+    out = tmp_path / "data" / "studies" / page.session_state["benchmark.chosen"]
+    choice = choice_of(out)
+    assert choice is not None and choice.limit is None
+
+
+def test_folders_of_one_name_are_told_apart(page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pages.parts import picture, planning
+
+    folders = [write_pictures(tmp_path / name / "test", 2) for name in "ab"] + [write_pictures(tmp_path / "Photos", 1)]
+    monkeypatch.setenv("XAI_PICTURES_DIR", ":".join(map(str, folders)))
+    page.run()
+    assert page.selectbox(key="study.pictures").options == ["Photos", "Imagenet50", *map(str, folders)]
+    assert len(set(planning.places().values())) == 5
+    monkeypatch.setattr(picture.st, "session_state", {})
+    picture.start_with(folders[1] / "1.png", "1.png")
+    assert picture.st.session_state == {
+        "source.kept": f"folder:{folders[1]}",
+        f"gallery.folder:{folders[1]}.kept": "1.png",
+    }
+    assert picture.address() == f"{folders[1]}/1.png"
+
+
+def test_a_report_that_has_not_seen_all_rows_is_old_whatever_the_clock_says(done: AppTest, tmp_path: Path) -> None:
+    import os
+    import shutil
+
+    from pages.parts import studies
+
+    out = tmp_path / "data" / "studies" / NAME
+    studies.report(plan_of(small(tmp_path / "pictures")), out)
+    done.session_state["benchmark.view"] = "files"
+    done.run()
+    assert "report.write" not in [one.key for one in done.button] and not done.exception
+    last = Log(out).files()[-1]
+    late = last.with_name(f"batch-{int(last.stem.rpartition('-')[2]) + 1:06d}.parquet")
+    shutil.copy(last, late)
+    os.utime(late, (1e9, 1e9))  # it came while the report was made
+    done.run()
+    assert "older than the newest results" in told(done)
+
+
+def test_a_study_is_not_deleted_while_its_report_is_written(
+    done: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.parts import reporting, studies
+
+    done.run()
+    monkeypatch.setattr(reporting, "at_work", lambda name: True)
+    done.button(key=f"study.delete.sure.{NAME}").click().run()
+    assert "report of this study is being written" in told(done)
+    out = tmp_path / "data" / "studies" / NAME
+    assert (out / "study.json").exists()
+    with pytest.raises(XaiError, match="not there any more"):
+        studies.report(plan_of(small(tmp_path / "pictures")), tmp_path / "data" / "studies" / "gone")
+    assert not (out.parent / "gone").exists(), "it comes not back"
 
 
 def test_pictures_are_sorted_and_filtered(done: AppTest) -> None:
