@@ -12,6 +12,7 @@ from pages.parts import modules, studies
 from pages.parts.background import Work
 from xai_core.render.report import HTML, PDF, TABLES
 from xai_core.render.report.html import batches_in
+from xai_core.render.sheets import all_as_text
 from xai_core.studies.desk import Kept
 from xai_core.studies.results import Log
 from xai_core.types import XaiError
@@ -137,7 +138,7 @@ def rows_zip(out: Path) -> bytes:
         settings = (out / "study.json").read_bytes()
     except OSError as error:
         raise XaiError(f"The study's settings cannot be read: {error.strerror or error}.") from None
-    csv = rows.to_csv(index=False).encode()
+    csv = all_as_text(rows).to_csv(index=False).encode()
     return _zipped({"rows.csv": csv, "rows.parquet": parquet.getvalue(), "study.json": settings})
 
 

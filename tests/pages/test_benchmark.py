@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,10 +17,12 @@ from tests.conftest import ROOT
 from tests.studies.small import small, write_pictures
 from xai_core.engine.inline import InlineEngine
 from xai_core.engine.jobs import Job
-from xai_core.engine.requests import Request
+from xai_core.engine.requests import Explain, Request
 from xai_core.registry import STUDIES
+from xai_core.studies.base import Place, Reading
+from xai_core.studies.naming import map_name
 from xai_core.studies.plan import Choice, plan_of
-from xai_core.studies.results import Log
+from xai_core.studies.results import Log, Row
 from xai_core.studies.running import begin, choice_of, run
 from xai_core.types import XaiError
 
@@ -382,15 +388,19 @@ def test_pictures_are_sorted_and_filtered(done: AppTest) -> None:
 
 
 @pytest.mark.parametrize("target", ["compare", "inspect"])
-def test_a_picture_opens_on_another_page(done: AppTest, tmp_path: Path, target: str) -> None:
-    from pages.parts import taken
+def test_a_picture_opens_on_another_page(
+    done: AppTest, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.parts import studies, taken
 
+    maps = studies.maps
+    monkeypatch.setattr(studies, "maps", lambda kept, at: maps(kept, at).assign(seed=41))
     done.session_state["benchmark.view"] = "pictures"
     done.session_state["pictures.going"] = (taken.COMPARE if target == "compare" else taken.INSPECT, "1.png")
     done.run()
     assert not done.exception and not done.error
     handed = done.session_state["taken"]
-    assert (handed.model, list(handed.methods), handed.seed) == ("tiny", ["gradcam", "gradient"], 0)
+    assert (handed.model, list(handed.methods), handed.seed) == ("tiny", ["gradcam", "gradient"], 41)
     if target == "compare":
         assert done.multiselect(key="methods").value == ["gradcam", "gradient"]
         assert done.multiselect(key="models").value == ["tiny"]
@@ -398,6 +408,73 @@ def test_a_picture_opens_on_another_page(done: AppTest, tmp_path: Path, target: 
         assert done.selectbox(key="inspect.method").value == "gradcam"
         assert done.selectbox(key="inspect.model").value == "tiny"
     assert done.session_state[f"gallery.folder:{tmp_path / 'pictures'}.kept"] == "1.png"
+
+
+def open_dot(test: AppTest, monkeypatch: pytest.MonkeyPatch, name: str, **line: object) -> None:
+    """Presses a button of the scatter with the first dot of a map chosen."""
+    from pages.parts import exploring
+
+    def chosen(shown: pd.DataFrame, number: object) -> dict[Hashable, object]:
+        first: dict[Hashable, object] = shown[shown["map"] == name].iloc[0].to_dict()
+        return {**first, **line}
+
+    monkeypatch.setattr(exploring, "_line", chosen)
+    test.session_state["benchmark.view"] = "scatter"
+    test.run()
+    if not test.button(key="scatter.Compare").disabled:
+        test.button(key="scatter.Compare").click().run()
+
+
+@pytest.mark.parametrize("study", ["pipeline", "sampling"])
+def test_a_dot_of_a_study_with_maps_of_its_own_opens_that_map(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: str
+) -> None:
+    plan = plan_of(small(tmp_path / "pictures", study=study, methods=(), limit=1, set_score={}))
+    units = [unit for one in plan.openings() for unit in plan.study.units(plan, one.subject(0))]
+    made = [unit for unit in units if unit.place.variant][-1]
+    out = tmp_path / "data" / "studies" / NAME
+    begin(out, plan.choice)
+    Log(out).append([Row(made.place, Reading("iou.top", 0.5), "", made.name)])
+    open_dot(page, monkeypatch, map_name(made.place.method, made.place.variant))
+    assert not page.exception and not page.error
+    request = next(one for one in (*made.request.needs, made.request) if isinstance(one, Explain))
+    handed = page.session_state["taken"]
+    assert next(iter(handed.methods.items())) == (request.method, request.parameters.model_dump())
+    assert handed.seed == made.place.seed == request.seed
+
+
+def test_the_rows_to_take_along_hold_no_formulas(tmp_path: Path) -> None:
+    from pages.parts.reporting import rows_zip
+
+    begin(tmp_path, small(tmp_path / "pictures"))
+    place = Place("=cmd.png", "d", model="tiny", method="gradcam", variant="-a")
+    Log(tmp_path).append([Row(place, Reading("iou.top", -0.5), "k", "u")])
+    archive = zipfile.ZipFile(io.BytesIO(rows_zip(tmp_path)))
+    line = next(csv.DictReader(io.StringIO(archive.read("rows.csv").decode())))
+    assert (line["picture"], line["variant"], line["value"]) == ("'=cmd.png", "'-a", "-0.5")
+    assert pd.read_parquet(io.BytesIO(archive.read("rows.parquet")))["picture"].tolist() == ["=cmd.png"]
+
+
+def test_a_dot_brings_its_own_seed_and_leaves_out_what_is_no_corruption(
+    done: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_dot(done, monkeypatch, "gradient", seed=41, corruption="forgotten=3")
+    assert not done.exception and not done.error
+    handed = done.session_state["taken"]
+    assert (handed.seed, list(handed.methods), handed.corruptions) == (41, ["gradient", "gradcam"], [])
+    assert "Forgotten 3 is no corruption of the picture" in told(done)
+
+
+def test_a_map_that_no_page_can_show_says_so(done: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_dot(done, monkeypatch, "gradient", map="retrained")
+    assert not done.exception and "taken" not in done.session_state
+    assert "other pages cannot show it" in told(done)
+
+
+def test_pictures_that_are_in_no_folder_cannot_be_opened(done: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_dot(done, monkeypatch, "gradient", picture="digits/00001")
+    assert done.button(key="scatter.Compare").disabled and done.button(key="scatter.Inspect").disabled
+    assert not done.exception and "taken" not in done.session_state
 
 
 def test_the_scatter_has_a_dot_for_every_map(done: AppTest) -> None:
