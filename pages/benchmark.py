@@ -14,6 +14,8 @@ from xai_core.studies.running import FLUSH_SECONDS
 from xai_core.types import XaiError
 
 NEW = "new"
+BOX = "benchmark.study"
+"""The key of the box with all studies."""
 LIVE_SECONDS = 20.0
 """Results are drawn anew so often while a study runs: that costs seconds of a core, which the study wants too."""
 VIEWS = {
@@ -56,35 +58,32 @@ def main() -> None:
 
 def _choose(found: dict[str, Kept]) -> str:
     """A study's name, or `NEW`; the address leads to it again."""
+    options, titles = [*found, NEW], studies.titles(found.values())
+    chosen = st.session_state.pop("benchmark.going", None)
+    if chosen is None:
+        chosen = st.session_state.get(BOX, st.session_state.get("benchmark.chosen"))
     asked = st.query_params.get("study")
     if asked is not None and asked != st.session_state.get("benchmark.address"):
-        st.session_state["benchmark.chosen"] = asked
-        if asked not in found and asked != NEW:
-            st.toast("This study is not there any more.", icon=":material/search_off:")
-    options = [*found, NEW]
-    chosen = st.session_state.get("benchmark.chosen")
+        chosen = asked
     if chosen not in options:
+        if chosen:
+            st.toast("This study is not there any more.", icon=":material/search_off:")
         chosen = options[0]
-    chosen = str(
-        st.selectbox(
-            "Study",
-            options,
-            index=options.index(str(chosen)),
-            format_func=lambda one: "A new study" if one == NEW else studies.title(found[one]),
-        )
-    )
+    st.session_state[BOX] = chosen  # and no index, which would make it another box after every choice
+    chosen = str(st.selectbox("Study", options, format_func={**titles, NEW: "A new study"}.get, key=BOX))
     if chosen != NEW:
         st.button("New study", icon=":material/add:", on_click=_go, args=(NEW,), key="study.new", width="stretch")
     pending = [one for one in found.values() if one.pending and one.name != chosen]
     for one in pending:
-        st.caption(f"{BADGES[one.state]} {escaped(studies.title(one))}")
+        st.caption(f"{BADGES[one.state]} {escaped(titles[one.name])}")
     st.session_state["benchmark.chosen"] = st.session_state["benchmark.address"] = chosen
     st.query_params["study"] = chosen
     return chosen
 
 
 def _go(chosen: str) -> None:
-    st.session_state["benchmark.chosen"] = chosen
+    """Goes to a study when the page runs again, or to the newest one with ""."""
+    st.session_state["benchmark.going"] = chosen
 
 
 def _go_to(chosen: str) -> None:
@@ -166,7 +165,8 @@ def _standing(now: Kept) -> None:
     elif now.state == "done":
         failed = f", {count(standing.failed, 'result')} could not be computed" if standing.failed else ""
         words = (
-            f"Done: {standing.done:,} results, {standing.passes_done:,} passes, {duration(standing.seconds)}{failed}"
+            f"Done: {standing.done:,} results, at most {standing.passes_done:,} passes, "
+            f"{duration(standing.seconds)}{failed}"
         )
         st.progress(1.0, text=words)
     elif now.state == "stopped":
@@ -210,19 +210,21 @@ def _delete(now: Kept) -> None:
         "",
         icon=":material/delete:",
         help="Delete this study",
-        key="study.delete",
-        disabled=now.pending,
+        key=f"study.delete.{now.name}",  # one that is open stays with its study
+        disabled=now.pending or reporting.at_work(now.name),
         width="stretch",
     ):
-        st.markdown("All its results are deleted, and cannot be had back without computing them again.")
-        if st.button("Delete it", icon=":material/delete:", type="primary", key="study.delete.sure") and attempt(
-            _deleted, now.name, done="The study is deleted."
-        ):
+        which = f"**{escaped(studies.study_title(now.choice))}** of {now.begun:%d %b %H:%M:%S}"
+        st.markdown(f"All results of {which} are deleted, and cannot be had back without computing them again.")
+        sure = st.button("Delete it", icon=":material/delete:", type="primary", key=f"study.delete.sure.{now.name}")
+        if sure and attempt(_deleted, now.name, done="The study is deleted."):
             _go("")
             st.rerun()
 
 
 def _deleted(name: str) -> bool:
+    if reporting.at_work(name):
+        raise XaiError("The report of this study is being written; delete it when that is done.")
     studies.desk().delete(name)
     return True
 

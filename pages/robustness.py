@@ -159,7 +159,7 @@ def _corrupting() -> Corrupting:
             settings = forms.corruption_settings(spec, "robustness.")
     if spec is None:
         unit = "part of the object" if name == OBJECT else "part of the picture"
-        return Corrupting(REGIONS[name], unit, [f"{value:.0%}" for value in values], name, values, {})
+        return Corrupting(REGIONS[name], unit, [f"{100 * value:.6g}%" for value in values], name, values, {})
     option = next(one for one in spec.options if one.name == spec.primary)
     unit = f"{option.name} ({option.unit})" if option.unit and option.unit != option.name else option.name
     return Corrupting(spec.title, unit, [f"{value:g}" for value in values], name, values, settings)
@@ -259,15 +259,18 @@ def _bench(wish: Wish) -> bool:
             standing = follow(comparison, engine, backend.session(), more=more)
             if standing.pending or not _asks_more(more, standing):
                 break
-        found = drifting(standing.outcome.targets)
+        found = drifting(_targets(standing))
     except XaiError as error:
         st.error(str(error), icon=":material/error:")
         return False
     progress.line(standing)
+    if not _shown(standing):
+        return standing.pending
     if wish.corrupting.moves_pixels:
         st.warning(
             f"{wish.corrupting.title} moves pixels: even a perfect map would move with them, so that part of what "
-            "looks like drift is the motion. Scores that compare maps pixel by pixel are undefined here.",
+            "looks like drift is the motion. Measures that compare maps pixel by pixel are shown, and hold the motion "
+            "too.",
             icon=":material/open_with:",
         )
     sheet = _sheet(wish, found, standing)
@@ -276,7 +279,7 @@ def _bench(wish: Wish) -> bool:
     else:
         st.markdown("  \n".join(drawn.verdicts(sheet)))
     rows: list[drawn.Row] = []
-    for card in comparison.cards:
+    for card in _shown(standing):
         if len(comparison.cards) > 1:
             st.markdown(f"**{card.title}**")
         rows += _rows(wish, found, standing, card, sheet)
@@ -285,15 +288,26 @@ def _bench(wish: Wish) -> bool:
         "method gives with other seeds on the clean picture; no band: nothing is left to chance."
     )
     st.plotly_chart(drawn.drift_chart(sheet), width="stretch", key="drift_chart", config={"displayModeBar": False})
-    if not standing.pending and standing.outcome.maps:
+    if not standing.pending and standing.outcome.maps and len(_targets(standing)) == len(_shown(standing)):
         _after(wish, found, standing, sheet, rows)
     return standing.pending
 
 
 def _asks_more(more: Callable[[Mapping[str, int]], Mapping[Place, Request]], standing: Standing) -> bool:
     """Whether what has just arrived says what is to be asked for next: a region, or further seeds."""
+    targets = _targets(standing)
+    return len(targets) == len(_shown(standing)) and not set(more(targets)) <= set(standing.jobs)
+
+
+def _shown(standing: Standing) -> list[Card]:
+    """The models, but those that cannot be asked, of which the line of progress tells why."""
+    return [card for card in standing.outcome.comparison.cards if card.name not in standing.lost]
+
+
+def _targets(standing: Standing) -> dict[str, int]:
+    """The explained class of every model that is shown, where it is known."""
     targets = standing.outcome.targets
-    return len(targets) == len(standing.outcome.comparison.cards) and not set(more(targets)) <= set(standing.jobs)
+    return {card.name: targets[card.name] for card in _shown(standing) if card.name in targets}
 
 
 def _steps(
@@ -328,7 +342,7 @@ def _sheet(wish: Wish, found: Drifting, standing: Standing) -> drawn.Sheet:
     """The numbers of all that is there so far."""
     comparison = wish.comparison
     drifts, probabilities = [], {}
-    for card in comparison.cards:
+    for card in _shown(standing):
         target = standing.outcome.targets.get(card.name)
         seen = _padded(found.seen(standing, card), wish)
         probabilities[card.title] = [
@@ -454,10 +468,11 @@ def _after(wish: Wish, found: Drifting, standing: Standing, sheet: drawn.Sheet, 
     name = columns[1].selectbox(
         "Method", variants, format_func=lambda one: METHODS[one].title, key=f"robustness.closer.{'-'.join(variants)}"
     )
-    variant, card = variants[str(name)], comparison.cards[0]
+    variant, card = variants[str(name)], _shown(standing)[0]
     steps = found.levels[card.name]
     chosen = (steps[words.index(str(level))],) if steps else ()
     values = {name: value for name, value in variant.parameters.model_dump().items() if name != "implementation"}
+    handed = taken.Taken(card.name, {variant.method: values}, chosen, comparison.seed, target=comparison.target)
     regional = wish.corrupting.name in REGIONS
     if columns[2].button(
         "Compare",
@@ -467,15 +482,20 @@ def _after(wish: Wish, found: Drifting, standing: Standing, sheet: drawn.Sheet, 
         help="A covered region has no slider on that page." if regional else None,
         key="robustness.compare",
     ):
-        taken.open_with(taken.COMPARE, taken.Taken(card.name, {variant.method: values}, chosen))
+        taken.open_with(taken.COMPARE, handed)
     if columns[3].button("Inspect", icon=":material/frame_inspect:", width="stretch", key="robustness.inspect"):
         st.session_state["inspect.model"] = card.name
-        taken.open_with(taken.INSPECT, taken.Taken(card.name, {variant.method: values}, chosen))
+        taken.open_with(taken.INSPECT, handed)
     stem = comparison.picture.name.rpartition(".")[0] or comparison.picture.name
     title = comparison.picture.title or comparison.picture.name
     headline = f"{title}  ·  {wish.corrupting.title} ({wish.corrupting.unit})  ·  seed {comparison.seed}"
-    facts = {"picture": comparison.picture.name, "corruption": wish.corrupting.name, "seed": comparison.seed}
-    targets = {one.title: standing.outcome.targets[one.name] for one in comparison.cards}
+    facts = {
+        "picture": comparison.picture.name,
+        "corruption": wish.corrupting.name,
+        "moves_pixels": wish.corrupting.moves_pixels,
+        "seed": comparison.seed,
+    }
+    targets = {one.title: standing.outcome.targets[one.name] for one in _shown(standing)}
     for column, name, file, mime, data in (
         (columns[4], "Figure", f"{stem}-drift.png", "image/png", lambda: drawn.drift_png(headline, sheet.levels, rows)),
         (columns[5], "Numbers", f"{stem}-drift.csv", "text/csv", lambda: drawn.drift_csv(sheet, facts, targets)),

@@ -10,11 +10,11 @@ import streamlit as st
 from pages.parts import components
 from pages.parts.telling import escaped
 from xai_core.render.encoding import photo_uri
-from xai_core.render.numbers import number
+from xai_core.render.report import tables
 from xai_core.studies.exhibits import Chart, Exhibit, Gallery, Section, Table, Words
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas.io.formats.style import Styler
 
 QUIET = "color: #8a929c"
 BEST = "background-color: rgb(0 114 178 / 18%)"
@@ -54,34 +54,34 @@ def _show(exhibit: Exhibit, key: str) -> None:
 
 def table(exhibit: Table, key: str) -> None:
     """A table whose numbers stay numbers, so that it is sorted by a click on a heading."""
-    frame = exhibit.frame.reset_index(drop=True)
-    hidden = {name for one in exhibit.spreads.values() for name in (one.low, one.high, one.n, one.undefined) if name}
-    shown = [name for name in frame.columns if name not in hidden]
     st.dataframe(
-        _styled(exhibit, frame, shown),
+        styled(exhibit),
         hide_index=True,
-        column_order=shown,
-        height=ROW * (min(len(frame), MOST) + 1) + 3,
+        height=ROW * (min(len(exhibit.frame), MOST) + 1) + 3,
         row_height=ROW,
         key=key,
     )
 
 
-def _styled(exhibit: Table, frame: pd.DataFrame, shown: Sequence[str]) -> Any:
-    """The table with numbers as people read them, intervals beside their means, the best marked, baselines grey."""
-    numbers = [name for name in shown if frame[name].dtype.kind == "f"]
-    styled = frame.style.format(dict.fromkeys(numbers, number))
-    for name, spread in exhibit.spreads.items():
-        for row, value in frame[name].dropna().items():
-            words = f"{number(value)}  [{number(frame.loc[row, spread.low])}, {number(frame.loc[row, spread.high])}]"
-            styled = styled.format(_saying(words), subset=([row], [name]))
-    quiet = [row for row in frame.index if row in exhibit.quiet]
-    for name, way in exhibit.better.items():
-        loud = frame.loc[~frame.index.isin(quiet), name].dropna()
-        best = loud.index[loud == (loud.max() if way == "higher" else loud.min())]
-        if len(loud) > 1:
-            styled = styled.map(lambda value: BEST, subset=(list(best), [name]))
-    return styled.map(lambda value: QUIET, subset=(quiet, list(shown))) if quiet else styled
+def styled(exhibit: Table) -> Styler:
+    """The values of a table's columns with the texts and the best cells of its report; baselines are grey."""
+    import pandas as pd
+
+    texts, outstanding = tables.texts(exhibit), tables.best(exhibit)
+    values = exhibit.frame.reset_index(drop=True)
+    counted = {name: pd.to_numeric(texts[name]) for name in texts if name not in values}  # which only texts have
+    values = values.assign(**counted)[list(texts)]
+    found = values.style
+    for column in values.columns[values.dtypes.map(lambda kind: kind.kind in "iuf")]:
+        found = found.format(lambda value: tables.shown(value, exhibit.digits), subset=[column])
+        for row, text in texts[column].items():
+            if text != tables.shown(values.loc[row, column], exhibit.digits):
+                found = found.format(_saying(text), subset=([row], [column]))
+    for column in {column for _, column in outstanding}:
+        rows = [row for row, one in outstanding if one == column]
+        found = found.map(lambda value: BEST, subset=(rows, [column]))
+    quiet = [row for row in values.index if row in exhibit.quiet]
+    return found.map(lambda value: QUIET, subset=(quiet, list(values))) if quiet else found
 
 
 def _saying(words: str) -> Any:

@@ -10,7 +10,8 @@ import streamlit as st
 from pages.parts import picture, studies, taken
 from pages.parts.telling import count, escaped
 from xai_core.corruptions import chain
-from xai_core.registry import METHODS, MODELS
+from xai_core.engine.requests import Explain
+from xai_core.registry import CORRUPTIONS, MODELS
 from xai_core.render.charts import BASELINE_COLOUR, CATEGORICAL
 from xai_core.render.encoding import thumbnail_uri
 from xai_core.studies.desk import Kept
@@ -26,11 +27,14 @@ from xai_core.studies.naming import (
     corruption_title,
     in_order,
     is_baseline,
+    listed,
+    map_name,
     map_title,
     model_title,
     score_title,
 )
 from xai_core.studies.pictures import Entry
+from xai_core.studies.plan import Plan
 from xai_core.types import XaiError
 
 if TYPE_CHECKING:
@@ -110,10 +114,27 @@ def scatter(kept: Kept, table: pd.DataFrame) -> None:
     else:
         name = escaped(str(line["picture"]))
         words.markdown(f"**{name}** · {map_title(line['map'])} · {_condition(line['corruption'])}")
+    there = line is not None and _is_there(kept, str(line["picture"]))
     for place, (title, icon) in zip(buttons, ICONS.items(), strict=True):
-        pressed = place.button(title, icon=icon, key=f"scatter.{title}", width="stretch", disabled=line is None)
+        pressed = place.button(
+            title,
+            icon=icon,
+            key=f"scatter.{title}",
+            width="stretch",
+            disabled=not there,
+            help=None if there or line is None else "This picture is in no folder here: it cannot be opened.",
+        )
         if pressed and line is not None:
-            open_on(PAGES[title], kept, *(str(line[one]) for one in ("picture", "model", "corruption", "map")))
+            what = (str(line[one]) for one in ("picture", "model", "corruption"))
+            open_on(PAGES[title], kept, *what, seed=int(line["seed"]), only=str(line["map"]))
+
+
+def _is_there(kept: Kept, name: str) -> bool:
+    """Whether a picture is one of the study's folder; those of data sets and composites are not."""
+    try:
+        return name in studies.entries(kept.choice)
+    except XaiError:
+        return False
 
 
 def _line(shown: pd.DataFrame, number: Any) -> Mapping[str, Any] | None:
@@ -220,7 +241,9 @@ def pictures(kept: Kept, table: pd.DataFrame) -> None:
         key=f"pictures.order.{kept.name}.{score}",
     )
     found = _sorted(kept, found, str(order), str(score))
-    _listed(kept, found, titles, str(model), str(corruption))
+    of_model = own[own["corruption"] == corruption]
+    seeds = of_model.groupby("picture")["seed"].min()  # the first of runs that differ in nothing but the seed
+    _listed(kept, found, titles, str(model), str(corruption), seeds)
 
 
 def _titles(found: pd.DataFrame) -> dict[str, str]:
@@ -258,7 +281,9 @@ def _sorted(kept: Kept, found: pd.DataFrame, order: str, score: str) -> pd.DataF
     return found.sort_values(order, ascending=upwards, na_position="last", kind="stable")
 
 
-def _listed(kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: str, corruption: str) -> None:
+def _listed(
+    kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: str, corruption: str, seeds: pd.Series[int]
+) -> None:
     import pandas as pd
 
     try:
@@ -306,7 +331,7 @@ def _listed(kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: s
         st.warning(f"The pictures themselves cannot be shown. {problem}", icon=":material/broken_image:")
     going = st.session_state.pop("pictures.going", None)
     if going is not None:
-        open_on(going[0], kept, going[1], model, corruption)
+        open_on(going[0], kept, going[1], model, corruption, int(seeds.get(going[1], kept.choice.seed)))
 
 
 def _clicked(title: str, names: Sequence[str]) -> None:
@@ -338,36 +363,48 @@ def _thumbnail(entry: Entry | None) -> str | None:
 # -- another page ------------------------------------------------------------------------------------------------------
 
 
-def open_on(page: str, kept: Kept, name: str, model: str, corruption: str, only: str = "") -> None:
-    """Opens a picture of a study on another page, with its model and methods, or with the `only` one of a dot.
+def open_on(page: str, kept: Kept, name: str, model: str, corruption: str, seed: int, only: str = "") -> None:
+    """Opens a picture of a study on another page, with its model, its corruptions and the seed of its maps.
 
-    Inspect shows the picture as it is, not corrupted.
+    The methods are those of the study, the `only` one of a dot first. What the other pages cannot show, such as a
+    network that has forgotten some of its layers, is left out, and told.
     """
+    labels = [] if corruption == "clean" else corruption.split("+")
+    known = [text for text in labels if text.partition("=")[0] in CORRUPTIONS]
     try:
         entry = studies.entries(kept.choice).get(name)
         if entry is None:
             raise XaiError(f"The picture {name} is not there any more.")
-        steps = [] if corruption == "clean" else [chain.parse(text) for text in corruption.split("+")]
-        methods = _methods(kept, only)
         if model not in MODELS.entries():
             raise XaiError(f"There is no model {model} here any more.")
+        methods = _methods(studies.plan(kept.choice), entry, model, only)
+        steps = [chain.parse(text) for text in known]
         picture.start_with(entry.path, name)
     except XaiError as error:
         st.error(str(error), icon=":material/error:")
         return
-    taken.open_with(page, taken.Taken(model, methods, steps, kept.choice.seed, alone=True))
+    if left := [corruption_title(text) for text in labels if text not in known]:
+        st.toast(f"{listed(left)} is no corruption of the picture: it is shown without.", icon=":material/info:")
+    taken.open_with(page, taken.Taken(model, methods, steps, seed, alone=True))
 
 
-def _methods(kept: Kept, only: str) -> dict[str, dict[str, Any]]:
-    """The parameters of the study's methods by name, the `only` one first; raises `XaiError` as `plan_of` does.
+def _methods(plan: Plan, entry: Entry, model: str, only: str) -> dict[str, dict[str, Any]]:
+    """The parameters of the maps that a study makes of a picture, by method, the `only` one of a dot first.
 
-    Of a method with several settings only the first is handed over: a page has one of each.
+    Of a method with several settings only the first is handed over: a page has one of each. Raises `XaiError` where the
+    study makes no such map.
     """
-    found = studies.plan(kept.choice).shown
-    ordered = sorted(found, key=lambda one: one.name != only)
-    chosen = [one for one in ordered if one.name == only or not is_baseline(one.name)]
+    made: dict[str, Explain] = {}
+    for one in plan.openings([entry]):
+        for unit in plan.study.units(plan, one.subject(0)) if one.clean.card.name == model else ():
+            for request in (*unit.request.needs, unit.request):
+                if isinstance(request, Explain) and request.method == unit.place.method:
+                    made.setdefault(map_name(unit.place.method, unit.place.variant), request)
+    names = sorted((name for name in made if name == only or not is_baseline(name)), key=lambda name: name != only)
+    if not names or only not in (*names, ""):
+        what = f"The map {map_title(only)}" if only else "What this study compares"
+        raise XaiError(f"{what} is no map of this picture alone, so that other pages cannot show it.")
     handed: dict[str, dict[str, Any]] = {}
-    for one in chosen:
-        if one.method in METHODS.entries():
-            handed.setdefault(one.method, one.parameters.model_dump())
+    for name in names:
+        handed.setdefault(made[name].method, made[name].parameters.model_dump())
     return handed

@@ -60,8 +60,12 @@ def start_at(address: str) -> None:
     title, _, name = address.rpartition("/")
     for gallery in galleries.galleries():
         if gallery.title == title and any(sample.name == name for sample in gallery.samples):
-            st.session_state["source.kept"] = gallery.name
-            st.session_state[f"gallery.{gallery.name}.kept"] = name
+            _start_in(gallery, name)
+
+
+def _start_in(gallery: Gallery, name: str) -> None:
+    st.session_state["source.kept"] = gallery.name
+    st.session_state[f"gallery.{gallery.name}.kept"] = name
 
 
 def start_with(path: Path, name: str) -> None:
@@ -71,7 +75,7 @@ def start_with(path: Path, name: str) -> None:
     """
     for gallery in galleries.galleries():
         if any(sample.path == path for sample in gallery.samples):
-            start_at(f"{gallery.title}/{path.name}")
+            _start_in(gallery, path.name)
             return
     st.session_state.uploaded = (str(path), open_picture(path, name=name), "")
     st.session_state["source.kept"] = UPLOAD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
@@ -78,11 +79,11 @@ def places() -> dict[str, str]:
     Nothing else can be named from a browser, so that nobody reads the server's disk.
     """
     found = {f"{GALLERY}{one.name}": one.title for one in galleries.galleries() if not one.name.startswith("folder:")}
-    found |= {str(path): path.name for path in settings.current().picture_folders}
     annotated = settings.current().data / "pictures"
     if annotated.is_dir():
         found[str(annotated)] = "Pictures of projects"
-    return found
+    folders = galleries.titles(settings.current().picture_folders, found.values())
+    return found | {str(path): title for path, title in folders.items()}
 
 
 def _pictures() -> dict[str, Any]:
@@ -106,10 +107,11 @@ def _pictures() -> dict[str, Any]:
     except XaiError as error:
         problem, labelled = str(error), False
     number, masks = st.columns(2, vertical_alignment="bottom")
+    st.session_state.setdefault("study.limit", LIMIT)  # as the widget's own value, an empty field would mean it
     limit = number.number_input(
         "Pictures at most",
         1,
-        value=LIMIT,
+        value=None,
         placeholder="all",
         help="The first so many by name; an empty field takes all.",
         key="study.limit",
@@ -219,6 +221,7 @@ def _parameters(spec: Spec, values: Mapping[str, Any]) -> dict[str, Any]:
     preset, methods = str(values["preset"]), list(values.get("methods", ()))
     found: dict[str, Any] = {"set_study": {}, "set": {}}
     options = [name for name in methods if METHODS[name.partition("@")[0]].options]
+    chosen: dict[str, Parameters] = {}
     if not (spec.options or options):
         return found
     with st.expander("Parameters", icon=":material/tune:"):
@@ -232,15 +235,21 @@ def _parameters(spec: Spec, values: Mapping[str, Any]) -> dict[str, Any]:
             st.markdown(f"**{studies.method_title(name)}**", help=one.summary)
             given = one.make({}, start).model_dump()
             skip = frozenset({"implementation"})
-            chosen = forms.parameters(one, preset, skip, f"study.{name}.", given, published=False)
-            changed = _changed(one, start, chosen)
-            if changed:
-                found["set"][name] = changed
+            chosen[name] = forms.parameters(one, preset, skip, f"study.{name}.", given, published=False)
+    for name in sorted(chosen, key=lambda one: "@" in one):
+        method, _, label = name.partition("@")
+        below = found["set"].get(method, {}) if label else {}  # which those with a label have, too
+        changed = _changed(METHODS[method], label or preset, chosen[name], below)
+        if changed:
+            found["set"][name] = changed
     return found
 
 
-def _changed(spec: Spec, preset: str, chosen: Parameters) -> dict[str, Any]:
-    start = spec.make({}, preset).model_dump(mode="json")
+def _changed(
+    spec: Spec, preset: str, chosen: Parameters, below: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """What has to be set to get what is `chosen`, above the preset and what is set `below`."""
+    start = {**spec.make({}, preset).model_dump(mode="json"), **below}
     return {name: value for name, value in chosen.model_dump(mode="json").items() if value != start[name]}
 
 

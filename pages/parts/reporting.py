@@ -11,8 +11,9 @@ import streamlit as st
 from pages.parts import modules, studies
 from pages.parts.background import Work
 from xai_core.render.report import HTML, PDF, TABLES
+from xai_core.render.report.html import batches_in
+from xai_core.render.sheets import all_as_text
 from xai_core.studies.desk import Kept
-from xai_core.studies.plan import Plan
 from xai_core.studies.results import Log
 from xai_core.types import XaiError
 
@@ -26,17 +27,15 @@ def _works() -> dict[str, Work]:
     return {}
 
 
-def write(plan: Plan, out: Path) -> None:
-    """Writes the report into a study's folder; raises `XaiError`."""
-    from xai_core.render.report import write_report
-
-    write_report(plan, out)
+def at_work(name: str) -> bool:
+    """Whether the report of a study is being written."""
+    work = _works().get(name)
+    return work is not None and work.running
 
 
 def show(kept: Kept) -> None:
     """The report as it was last written, a button that writes it anew, and all files."""
-    works = _works()
-    work = works.get(kept.name)
+    work = _works().get(kept.name)
     if work is not None and work.running:
         _waiting(work)
         return
@@ -58,7 +57,7 @@ def show(kept: Kept) -> None:
         key="report.write",
     ):
         plan = studies.plan(kept.choice)
-        works[kept.name] = Work(lambda stop: write(plan, kept.out))
+        _works()[kept.name] = Work(lambda stop: studies.report(plan, kept.out))
         st.rerun()
     _files(kept, there)
     if there:
@@ -76,9 +75,8 @@ def _waiting(work: Work) -> None:
 
 
 def _stale(kept: Kept) -> bool:
-    """Whether there is no report, or there are newer rows."""
-    files, report = Log(kept.out).files(), kept.out / HTML
-    return not report.exists() or (bool(files) and files[-1].stat().st_mtime > report.stat().st_mtime)
+    """Whether there is no report, or there are rows that it has not seen."""
+    return batches_in(kept.out / HTML) != len(Log(kept.out).files())
 
 
 def _files(kept: Kept, there: bool) -> None:
@@ -140,7 +138,7 @@ def rows_zip(out: Path) -> bytes:
         settings = (out / "study.json").read_bytes()
     except OSError as error:
         raise XaiError(f"The study's settings cannot be read: {error.strerror or error}.") from None
-    csv = rows.to_csv(index=False).encode()
+    csv = all_as_text(rows).to_csv(index=False).encode()
     return _zipped({"rows.csv": csv, "rows.parquet": parquet.getvalue(), "study.json": settings})
 
 

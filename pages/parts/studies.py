@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,12 +39,15 @@ def desk() -> Desk:
 @st.cache_resource(show_spinner=False)
 def _desk(folder: Path) -> Desk:
     engine = backend.engine()  # not asked for on the desk's thread, which is no session
-    return Desk(folder, lambda: engine, _report)
+    return Desk(folder, lambda: engine, report)
 
 
-def _report(plan: Plan, out: Path) -> None:
+def report(plan: Plan, out: Path) -> None:
+    """Writes the report into a study's folder; raises `XaiError`, for one that was deleted too."""
     from xai_core.render.report import write_report
 
+    if not out.is_dir():
+        raise XaiError("This study is not there any more.")
     write_report(plan, out)
 
 
@@ -87,11 +90,6 @@ def stamp(kept: Kept) -> Stamp:
     """What changes when there are more rows."""
     files = Log(kept.out).files()
     return len(files), files[-1].stat().st_size if files else 0
-
-
-def rows(kept: Kept, at: Stamp) -> pd.DataFrame:
-    """The rows of a study, not to be changed; raises `XaiError` for a damaged file."""
-    return _rows(str(kept.out), at)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -147,9 +145,15 @@ def pace(choice: Choice) -> float | None:
     return known[0].standing.seconds / known[0].standing.passes_done
 
 
-def title(kept: Kept) -> str:
-    """What the list of studies calls it."""
-    return f"{kept.begun:%d %b %H:%M} · {study_title(kept.choice)}"
+def titles(found: Iterable[Kept]) -> dict[str, str]:
+    """What lists of studies call each, by its name: no two the same, or nobody could tell them apart."""
+    known = {one.name: (f"{one.begun:%d %b %H:%M:%S}", study_title(one.choice)) for one in found}
+    plain = {name: " · ".join(words) for name, words in known.items()}
+    marked = {name: f"{begun} · {name.rpartition('-')[2]} · {title}" for name, (begun, title) in known.items()}
+    for named in (plain, marked):
+        if len(set(named.values())) == len(named):
+            return named
+    return {name: f"{name} · {words}" for name, words in plain.items()}
 
 
 def study_title(choice: Choice) -> str:

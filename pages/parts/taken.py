@@ -12,17 +12,21 @@ from xai_core.corruptions.chain import Step
 from xai_core.registry import CORRUPTIONS, METHODS, MODELS
 
 COMPARE, INSPECT = "pages/compare.py", "pages/inspect.py"
+CLASSES = {COMPARE: "target", INSPECT: "inspect.target"}
+"""The keys of the pages' boxes for the explained class."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Where a page begins; `alone` leaves the methods out that it would show otherwise."""
+    """Where a page begins; `alone` leaves the methods out that it would show otherwise, and the class of `target` None
+    is the model's own top class."""
 
     model: str
     methods: Mapping[str, Mapping[str, Any]]
     corruptions: Sequence[Step] = ()
     seed: int = 0
     alone: bool = False
+    target: int | None = None
 
 
 def to_compare(model: str, method: str, **values: Any) -> None:
@@ -36,6 +40,8 @@ def open_with(page: str, what: Taken) -> None:
     named = [one.name for one in what.corruptions if one.name in CORRUPTIONS]
     if named:
         st.session_state.corruptions = list(dict.fromkeys(named))
+    if what.target is not None:
+        st.session_state[CLASSES[page]] = what.target
     st.switch_page(page)
 
 

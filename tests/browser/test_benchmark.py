@@ -23,7 +23,14 @@ def test_a_study_is_started_stopped_and_resumed_and_its_report_opens(
 ) -> None:
     page.goto(f"{dashboard.url}/benchmark")
     expect(page.get_by_text("No study yet.")).to_be_visible(timeout=LONG)
-    page.get_by_role("spinbutton", name="Pictures at most").fill("2")
+    limit = page.get_by_role("spinbutton", name="Pictures at most")
+    expect(limit).to_have_value("10")
+    expect(page.get_by_text(re.compile(r"\d+ results, at most"))).to_be_visible(timeout=LONG)
+    limit.fill("")
+    limit.press("Enter")
+    expect(page.get_by_text("256 results, at most")).to_be_visible(timeout=LONG)
+    expect(limit).to_have_value("")
+    limit.fill("2")
     methods = page.get_by_role("combobox", name="Methods")
     methods.click()
     methods.press("Backspace")  # SmoothGrad, the last one
@@ -52,4 +59,26 @@ def test_a_study_is_started_stopped_and_resumed_and_its_report_opens(
     with page.expect_download() as saved:
         page.get_by_role("button", name="PDF").click()
     assert saved.value.path().read_bytes().startswith(b"%PDF")
+    pick_another_study(page, dashboard)
     assert not page.get_by_test_id("stException").count()
+
+
+def pick_another_study(page: Page, dashboard: Dashboard) -> None:
+    """Every choice in the box counts, and an open question goes away with its study."""
+    page.get_by_role("button", name="New study").click()
+    page.get_by_role("spinbutton", name="Pictures at most").fill("1")
+    expect(page.get_by_text("16 results, at most")).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("Done: 16 results")).to_be_visible(timeout=2 * LONG)
+    box = page.get_by_role("combobox", name="Study")
+    for results, place in ((26, 1), (16, 0), (26, 1)):
+        box.click()
+        page.get_by_role("option").nth(place).click()
+        expect(page.get_by_text(f"Done: {results} results")).to_be_visible(timeout=LONG)
+    page.get_by_test_id("stPopover").get_by_role("button").click()
+    expect(page.get_by_role("button", name="Delete it")).to_be_visible(timeout=LONG)
+    page.keyboard.press("Escape")
+    box.click()
+    page.get_by_role("option").nth(0).click()
+    expect(page.get_by_text("Done: 16 results")).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("button", name="Delete it")).to_have_count(0)

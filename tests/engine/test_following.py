@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import write_tiny_card
+from xai_core.corruptions.chain import step
 from xai_core.engine.comparison import Comparison, Variant
+from xai_core.engine.drifting import Drifting
 from xai_core.engine.following import Place, follow
 from xai_core.engine.inline import InlineEngine
 from xai_core.engine.requests import Probe, Request
@@ -48,3 +52,29 @@ def test_a_further_request_that_fails_is_told_and_keeps_nothing_else_from_being_
     standing = follow(comparison, InlineEngine(), "test", more=lambda targets: {("probe",): wrong})
     assert len(standing.failures) == 1 and "whole picture" in standing.failures[0]
     assert set(standing.outcome.maps) == {("tiny", "gradient")}
+
+
+def test_a_model_that_cannot_be_asked_keeps_the_others_from_nothing(tiny_card: Path) -> None:
+    write_tiny_card(tiny_card.parent, "other", seed=1)
+    (tiny_card.parent / "other.safetensors").write_bytes(b"damaged")
+    cards = [MODELS["other"], MODELS["tiny"]]
+    variant = Variant("gradient", METHODS["gradient"].make())
+    told: list[Mapping[str, int]] = []
+
+    def more(targets: Mapping[str, int]) -> dict[Place, Request]:
+        told.append(targets)
+        drifting = Drifting(comparison, {card.name: [step("gaussian_noise", 10)] for card in cards}, runs=2)
+        return drifting.requests(targets, lambda request: None)
+
+    for target in (None, 2):
+        comparison = Comparison(disc(), cards, [variant], target=target)
+        told.clear()
+        standing = follow(comparison, InlineEngine(), "test", more=more)
+        assert standing.lost == {"other"} and set(told[-1]) == {"tiny"}
+        assert isinstance(standing.jobs["drift", "tiny", "gradient", "0"].result, SaliencyMap)
+        assert ("seen", "other", "0") not in standing.jobs
+        assert len(standing.failures) == 1
+
+    comparison = Comparison(disc(), cards[:1], [variant])
+    told.clear()
+    assert follow(comparison, InlineEngine(), "test", more=more).lost == {"other"} and not told

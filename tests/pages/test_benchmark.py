@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,11 +17,14 @@ from tests.conftest import ROOT
 from tests.studies.small import small, write_pictures
 from xai_core.engine.inline import InlineEngine
 from xai_core.engine.jobs import Job
-from xai_core.engine.requests import Request
+from xai_core.engine.requests import Explain, Request
 from xai_core.registry import STUDIES
+from xai_core.studies.base import Place, Reading
+from xai_core.studies.naming import map_name
 from xai_core.studies.plan import Choice, plan_of
-from xai_core.studies.results import Log
-from xai_core.studies.running import begin, run
+from xai_core.studies.results import Log, Row
+from xai_core.studies.running import begin, choice_of, run
+from xai_core.types import XaiError
 
 NAME = "imagenet50-20261122-120000-abcdef"
 
@@ -228,10 +235,143 @@ def test_results_that_nobody_has_counted_are_told(done: AppTest, tmp_path: Path)
 
 def test_a_study_is_deleted_when_that_is_confirmed(done: AppTest, tmp_path: Path) -> None:
     done.run()
-    done.button(key="study.delete.sure").click().run()
+    done.button(key=f"study.delete.sure.{NAME}").click().run()
     assert not done.exception
     assert list((tmp_path / "data" / "studies").iterdir()) == []
     assert "No study yet" in told(done) and "The study is deleted." in told(done)
+
+
+def test_two_studies_of_one_minute_or_one_second_are_told_apart(page: AppTest, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "studies"
+    names = [NAME, NAME.replace("120000", "120001"), "imagenet50-20261122-120000-fedcba"]
+    for count in (2, 3):
+        for name in names[:count]:
+            if not (folder / name).exists():
+                begin(folder / name, small(tmp_path / "pictures"))
+        page.run()
+        assert not page.exception
+        box = page.selectbox(key="benchmark.study")
+        assert len(set(box.options)) == count + 1
+        for name in names[:count]:
+            page.selectbox(key="benchmark.study").set_value(name).run()
+            assert page.session_state["benchmark.chosen"] == name
+            assert page.button(key=f"study.delete.sure.{name}"), "each has a button of its own"
+
+
+def test_titles_of_folders_that_somebody_named_are_told_apart_too(page: AppTest, tmp_path: Path) -> None:
+    import os
+
+    from pages.parts import studies
+
+    for name in ("a-x", "b-x"):
+        begin(tmp_path / "data" / "studies" / name, small(tmp_path / "pictures"))
+        os.utime(tmp_path / "data" / "studies" / name, (1e9, 1e9))
+    assert len(set(studies.titles(studies.desk().studies()).values())) == 2
+
+
+def test_every_choice_in_the_box_counts_and_a_study_that_went_away_is_told(page: AppTest, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "studies"
+    names = [NAME, NAME.replace("120000", "120001"), NAME.replace("120000", "120002")]
+    for name in names:
+        begin(folder / name, small(tmp_path / "pictures"))
+    page.run()
+    box = page.selectbox(key="benchmark.study").proto.id
+    for name in (*names, *names):
+        page.selectbox(key="benchmark.study").set_value(name).run()
+        assert page.session_state["benchmark.chosen"] == name
+        assert page.query_params["study"] in (name, [name])
+        assert page.selectbox(key="benchmark.study").proto.id == box, "another box forgets what is picked"
+    page.button(key="study.new").click().run()
+    assert page.selectbox(key="benchmark.study").value == "new" and not page.exception
+    page.selectbox(key="benchmark.study").set_value(names[0]).run()
+    (folder / names[0]).rename(tmp_path / "gone")
+    page.run()
+    assert "not there any more" in told(page) and not page.exception
+    assert page.session_state["benchmark.chosen"] == names[2]
+
+
+def test_a_method_under_published_settings_is_what_the_form_says(page: AppTest, tmp_path: Path) -> None:
+    from xai_core.registry import METHODS
+
+    plan_small(page, tmp_path)
+    page.multiselect(key="study.methods.imagenet50").set_value(["lime@s0", "lime"]).run()
+    preset = page.segmented_control(key="study.preset").value
+    plain, published = f"study.lime.lime.samples.{preset}", f"study.lime@s0.lime.samples.{preset}"
+    page.number_input(key=plain).set_value(300).run()
+    assert not page.exception
+    own = page.number_input(key=published).value
+    assert own == METHODS["lime"].make({}, "s0").model_dump()["samples"] != 300
+    page.button(key="study.start").click().run()
+    out = tmp_path / "data" / "studies" / page.session_state["benchmark.chosen"]
+    choice = choice_of(out)
+    assert choice is not None
+    made = plan_of(choice)
+    assert {one.name: one.parameters.model_dump()["samples"] for one in made.variants} == {"lime": 300, "lime@s0": own}
+
+
+def test_an_empty_field_takes_all_pictures(page: AppTest, tmp_path: Path) -> None:
+    plan_small(page, tmp_path)
+    assert page.number_input(key="study.limit").value == 10
+    page.number_input(key="study.limit").set_value(2).run()
+    assert "**32** results" in told(page)
+    page.number_input(key="study.limit").set_value(None).run()
+    assert page.number_input(key="study.limit").value is None
+    page.button(key="study.start").click().run()
+    out = tmp_path / "data" / "studies" / page.session_state["benchmark.chosen"]
+    choice = choice_of(out)
+    assert choice is not None and choice.limit is None
+
+
+def test_folders_of_one_name_are_told_apart(page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pages.parts import picture, planning
+
+    folders = [write_pictures(tmp_path / name / "test", 2) for name in "ab"] + [write_pictures(tmp_path / "Photos", 1)]
+    monkeypatch.setenv("XAI_PICTURES_DIR", ":".join(map(str, folders)))
+    page.run()
+    assert page.selectbox(key="study.pictures").options == ["Photos", "Imagenet50", *map(str, folders)]
+    assert len(set(planning.places().values())) == 5
+    monkeypatch.setattr(picture.st, "session_state", {})
+    picture.start_with(folders[1] / "1.png", "1.png")
+    assert picture.st.session_state == {
+        "source.kept": f"folder:{folders[1]}",
+        f"gallery.folder:{folders[1]}.kept": "1.png",
+    }
+    assert picture.address() == f"{folders[1]}/1.png"
+
+
+def test_a_report_that_has_not_seen_all_rows_is_old_whatever_the_clock_says(done: AppTest, tmp_path: Path) -> None:
+    import os
+    import shutil
+
+    from pages.parts import studies
+
+    out = tmp_path / "data" / "studies" / NAME
+    studies.report(plan_of(small(tmp_path / "pictures")), out)
+    done.session_state["benchmark.view"] = "files"
+    done.run()
+    assert "report.write" not in [one.key for one in done.button] and not done.exception
+    last = Log(out).files()[-1]
+    late = last.with_name(f"batch-{int(last.stem.rpartition('-')[2]) + 1:06d}.parquet")
+    shutil.copy(last, late)
+    os.utime(late, (1e9, 1e9))  # it came while the report was made
+    done.run()
+    assert "older than the newest results" in told(done)
+
+
+def test_a_study_is_not_deleted_while_its_report_is_written(
+    done: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.parts import reporting, studies
+
+    done.run()
+    monkeypatch.setattr(reporting, "at_work", lambda name: True)
+    done.button(key=f"study.delete.sure.{NAME}").click().run()
+    assert "report of this study is being written" in told(done)
+    out = tmp_path / "data" / "studies" / NAME
+    assert (out / "study.json").exists()
+    with pytest.raises(XaiError, match="not there any more"):
+        studies.report(plan_of(small(tmp_path / "pictures")), tmp_path / "data" / "studies" / "gone")
+    assert not (out.parent / "gone").exists(), "it comes not back"
 
 
 def test_pictures_are_sorted_and_filtered(done: AppTest) -> None:
@@ -254,15 +394,19 @@ def test_pictures_are_sorted_and_filtered(done: AppTest) -> None:
 
 
 @pytest.mark.parametrize("target", ["compare", "inspect"])
-def test_a_picture_opens_on_another_page(done: AppTest, tmp_path: Path, target: str) -> None:
-    from pages.parts import taken
+def test_a_picture_opens_on_another_page(
+    done: AppTest, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.parts import studies, taken
 
+    maps = studies.maps
+    monkeypatch.setattr(studies, "maps", lambda kept, at: maps(kept, at).assign(seed=41))
     done.session_state["benchmark.view"] = "pictures"
     done.session_state["pictures.going"] = (taken.COMPARE if target == "compare" else taken.INSPECT, "1.png")
     done.run()
     assert not done.exception and not done.error
     handed = done.session_state["taken"]
-    assert (handed.model, list(handed.methods), handed.seed) == ("tiny", ["gradcam", "gradient"], 0)
+    assert (handed.model, list(handed.methods), handed.seed) == ("tiny", ["gradcam", "gradient"], 41)
     if target == "compare":
         assert done.multiselect(key="methods").value == ["gradcam", "gradient"]
         assert done.multiselect(key="models").value == ["tiny"]
@@ -270,6 +414,73 @@ def test_a_picture_opens_on_another_page(done: AppTest, tmp_path: Path, target: 
         assert done.selectbox(key="inspect.method").value == "gradcam"
         assert done.selectbox(key="inspect.model").value == "tiny"
     assert done.session_state[f"gallery.folder:{tmp_path / 'pictures'}.kept"] == "1.png"
+
+
+def open_dot(test: AppTest, monkeypatch: pytest.MonkeyPatch, name: str, **line: object) -> None:
+    """Presses a button of the scatter with the first dot of a map chosen."""
+    from pages.parts import exploring
+
+    def chosen(shown: pd.DataFrame, number: object) -> dict[Hashable, object]:
+        first: dict[Hashable, object] = shown[shown["map"] == name].iloc[0].to_dict()
+        return {**first, **line}
+
+    monkeypatch.setattr(exploring, "_line", chosen)
+    test.session_state["benchmark.view"] = "scatter"
+    test.run()
+    if not test.button(key="scatter.Compare").disabled:
+        test.button(key="scatter.Compare").click().run()
+
+
+@pytest.mark.parametrize("study", ["pipeline", "sampling"])
+def test_a_dot_of_a_study_with_maps_of_its_own_opens_that_map(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: str
+) -> None:
+    plan = plan_of(small(tmp_path / "pictures", study=study, methods=(), limit=1, set_score={}))
+    units = [unit for one in plan.openings() for unit in plan.study.units(plan, one.subject(0))]
+    made = [unit for unit in units if unit.place.variant][-1]
+    out = tmp_path / "data" / "studies" / NAME
+    begin(out, plan.choice)
+    Log(out).append([Row(made.place, Reading("iou.top", 0.5), "", made.name)])
+    open_dot(page, monkeypatch, map_name(made.place.method, made.place.variant))
+    assert not page.exception and not page.error
+    request = next(one for one in (*made.request.needs, made.request) if isinstance(one, Explain))
+    handed = page.session_state["taken"]
+    assert next(iter(handed.methods.items())) == (request.method, request.parameters.model_dump())
+    assert handed.seed == made.place.seed == request.seed
+
+
+def test_the_rows_to_take_along_hold_no_formulas(tmp_path: Path) -> None:
+    from pages.parts.reporting import rows_zip
+
+    begin(tmp_path, small(tmp_path / "pictures"))
+    place = Place("=cmd.png", "d", model="tiny", method="gradcam", variant="-a")
+    Log(tmp_path).append([Row(place, Reading("iou.top", -0.5), "k", "u")])
+    archive = zipfile.ZipFile(io.BytesIO(rows_zip(tmp_path)))
+    line = next(csv.DictReader(io.StringIO(archive.read("rows.csv").decode())))
+    assert (line["picture"], line["variant"], line["value"]) == ("'=cmd.png", "'-a", "-0.5")
+    assert pd.read_parquet(io.BytesIO(archive.read("rows.parquet")))["picture"].tolist() == ["=cmd.png"]
+
+
+def test_a_dot_brings_its_own_seed_and_leaves_out_what_is_no_corruption(
+    done: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_dot(done, monkeypatch, "gradient", seed=41, corruption="forgotten=3")
+    assert not done.exception and not done.error
+    handed = done.session_state["taken"]
+    assert (handed.seed, list(handed.methods), handed.corruptions) == (41, ["gradient", "gradcam"], [])
+    assert "Forgotten 3 is no corruption of the picture" in told(done)
+
+
+def test_a_map_that_no_page_can_show_says_so(done: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_dot(done, monkeypatch, "gradient", map="retrained")
+    assert not done.exception and "taken" not in done.session_state
+    assert "other pages cannot show it" in told(done)
+
+
+def test_pictures_that_are_in_no_folder_cannot_be_opened(done: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_dot(done, monkeypatch, "gradient", picture="digits/00001")
+    assert done.button(key="scatter.Compare").disabled and done.button(key="scatter.Inspect").disabled
+    assert not done.exception and "taken" not in done.session_state
 
 
 def test_the_scatter_has_a_dot_for_every_map(done: AppTest) -> None:

@@ -71,7 +71,10 @@ def test_pictures_and_maps_stand_from_clean_to_worst_with_curves_and_a_verdict(p
     assert "Done: " in texts(page)
 
 
-def test_every_corruption_can_be_chosen_and_those_that_move_pixels_are_marked(page: AppTest) -> None:
+def test_every_corruption_can_be_chosen_and_those_that_move_pixels_are_marked(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = kept(monkeypatch)
     page.session_state["robustness.methods"] = ["gradcam"]
     page.run()
     families = page.selectbox(key="robustness.family")
@@ -80,7 +83,8 @@ def test_every_corruption_can_be_chosen_and_those_that_move_pixels_are_marked(pa
         choose(page, CORRUPTIONS[name].family, name)
         assert not page.exception and not page.error
         assert sheet(page).count("<img") == 2 * (1 + len(CORRUPTIONS[name].severities))
-        assert ("moves pixels" in texts(page)) == moves
+        assert ("moves pixels" in texts(page)) == ("are shown, and hold the motion" in texts(page)) == moves
+        assert {row["moves_pixels"] for row in csv.DictReader(io.StringIO(found["Numbers"]()))} == {str(moves)}
         assert ("not judged where pixels move" in texts(page)) == moves
 
 
@@ -143,6 +147,52 @@ def test_the_corrupted_picture_is_opened_in_compare(page: AppTest) -> None:
     assert not page.exception
     assert page.slider(key="corruption.imagenetc_fog").value == 2
     assert "gradcam" in page.multiselect(key="methods").value
+
+
+def test_what_is_handed_over_is_the_picture_that_is_shown(page: AppTest) -> None:
+    page.session_state["models"] = ["tiny"]
+    page.session_state["robustness.methods"] = ["gradient"]
+    page.session_state["robustness.seed"] = 7
+    page.session_state["robustness.target"] = 3
+    page.run()
+    page.button(key="robustness.compare").click().run()
+    assert not page.exception and not page.error
+    assert page.number_input(key="seed").value == 7 and page.selectbox(key="target").value == 3
+    page.switch_page("pages/robustness.py").run()
+    page.session_state["robustness.seed"] = 8
+    page.session_state["robustness.target"] = 2
+    page.run()
+    page.button(key="robustness.inspect").click().run()
+    assert not page.exception and not page.error
+    assert page.number_input(key="inspect.seed").value == 8 and page.selectbox(key="inspect.target").value == 2
+
+
+def test_a_model_that_fails_leaves_the_others_to_be_judged(
+    page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = kept(monkeypatch)
+    write_tiny_card(tmp_path / "models", "other", seed=1, stages=["stem", "stage1", "stage2"])
+    (tmp_path / "models" / "other.safetensors").write_bytes(b"damaged")
+    page.session_state["robustness.models"] = ["other", "tiny"]
+    page.session_state["robustness.methods"] = ["gradcam"]
+    page.run()
+    assert not page.exception and len(page.error) == 1
+    assert sheet(page).count("<img") == 8
+    assert "drifts beyond its own noise" in texts(page) or "does not drift" in texts(page)
+    rows = list(csv.DictReader(io.StringIO(found["Numbers"]())))
+    assert {row["model"] for row in rows} == {"Tiny"}
+    page.session_state["robustness.models"] = ["other"]
+    page.run()
+    assert not page.exception and len(page.error) == 1
+
+
+def test_parts_of_a_region_are_named_as_they_were_typed(page: AppTest) -> None:
+    page.session_state["robustness.methods"] = ["gradcam"]
+    page.run()
+    choose(page, "region", "region.most")
+    page.multiselect(key="robustness.severities.region.most").set_value(["0.101", "0.104", "0.5"]).run()
+    assert not page.exception
+    assert re.findall(r'class="head">([^<]*)<', sheet(page))[1:] == ["clean", "10.1%", "10.4%", "50%"]
 
 
 def test_without_methods_the_page_says_what_to_do(page: AppTest) -> None:

@@ -91,11 +91,12 @@ def test_the_chart_has_a_line_per_map_and_measure_a_band_per_noise_and_gaps() ->
 
 
 def test_the_table_has_every_number_with_its_noise() -> None:
-    facts = {"picture": "owl.jpg", "corruption": "gaussian_noise", "seed": 3}
+    facts = {"picture": "=owl.jpg", "corruption": "gaussian_noise", "moves_pixels": False, "seed": 3}
     rows = list(csv.DictReader(io.StringIO(drift_csv(sheet(drift([1, 0.9, 0.8, 0.5], (0.8, 0.9))), facts, {"A": 7}))))
     assert len(rows) == 4 * (len(MEASURES) + 1)
     last = rows[3]
-    assert (last["picture"], last["seed"], last["severity"], last["target"]) == ("owl.jpg", "3", "50", "7")
+    assert (last["picture"], last["seed"], last["severity"], last["target"]) == ("'=owl.jpg", "3", "50", "7")
+    assert {row["moves_pixels"] for row in rows} == {"False"}
     assert [float(last[name]) for name in ("value", "noise_low", "noise_high")] == [0.5, 0.8, 0.9]
     assert rows[-1]["measure"] == "probability" and float(rows[-1]["value"]) == 0.1
 

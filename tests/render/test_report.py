@@ -19,7 +19,7 @@ from PIL import Image
 
 from xai_core.render.report import charts, figures, write_report
 from xai_core.render.report.content import Report, report_of
-from xai_core.render.report.html import html
+from xai_core.render.report.html import SEEN, batches_in, html
 from xai_core.render.report.layout import ranks, styles
 from xai_core.render.report.pdf import pdf
 from xai_core.render.report.tables import best, csv_text, escaped, latex, texts
@@ -227,6 +227,30 @@ def test_the_best_stands_out_unless_it_is_a_baseline_or_alone() -> None:
 def test_csv_has_all_digits_and_reads_back() -> None:
     again = pd.read_csv(io.StringIO(csv_text(TABLE)))
     pd.testing.assert_frame_equal(again, TABLE.frame)
+
+
+def test_no_cell_of_a_csv_file_is_a_formula() -> None:
+    frame = pd.DataFrame({"=Name": ["=1+1", "@x", "-1.5", "plain", "-x"], "v": [-1.0, 2, 3, 4, 5]})
+    lines = csv_text(Table("t", "T", frame)).splitlines()
+    assert lines == ["'=Name,v", "'=1+1,-1.0", "'@x,2.0", "-1.5,3.0", "plain,4.0", "'-x,5.0"]
+
+
+def test_a_group_that_comes_late_has_its_name_in_the_legend_too() -> None:
+    frame = pd.DataFrame({"p": ["1", "1", "2", "2"], "x": [0, 1, 0, 1], "y": [1.0, 2, 3, 4], "g": ["a", "b", "c", "a"]})
+    figure = charts.plotly_figure(Chart("c", "C", "lines", frame, "x", "y", "g", facet="p"))
+    named = [trace.name for trace in figure.data if trace.showlegend]
+    assert named == ["a", "b", "c"]
+    ranks = {trace.name: trace.legendrank for trace in figure.data}
+    assert sorted(ranks, key=lambda name: ranks[name]) == ["a", "b", "c"]
+
+
+def test_a_report_tells_how_many_batches_it_has_seen(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    assert batches_in(file) == -1
+    file.write_text(html(Report(SEEN.format(7), "L", (), (), 12)))
+    assert batches_in(file) == 12, "whatever its title says"
+    file.write_text("<!doctype html>")
+    assert batches_in(file) == -1
 
 
 def test_latex_escapes_what_it_would_read() -> None:

@@ -34,12 +34,13 @@ class Drifting:
         return self.comparison.inputs[card.name].changed(Another(corruptions=(self.levels[card.name][level],)))
 
     def requests(self, targets: Mapping[str, int], known: Callable[[Request], object | None]) -> dict[Place, Request]:
-        """Pictures first, then maps from mild to worst, then the other seeds.
+        """Of the models in `targets`: pictures first, then maps from mild to worst, then the other seeds.
 
         The first other seed comes alone: where its map is the same, nothing is left to chance. `known` tells results
         that are there.
         """
-        cards, variants = self.comparison.cards, self.comparison.variants
+        cards = [card for card in self.comparison.cards if card.name in targets]
+        variants = self.comparison.variants
         places: dict[Place, Request] = {}
         for card in cards:
             for level in range(len(self.levels[card.name])):

@@ -17,7 +17,7 @@ Place = tuple[str, ...]
 """("clean", model), ("prediction", model), ("map", model, variant), ("score", model, variant, score), ("rival", model,
 number, score), or another."""
 More = Callable[[Mapping[str, int]], Mapping[Place, Request]]
-"""Further requests, once the explained class of every model is known."""
+"""Further requests, once the explained class of every model that can be asked is known."""
 
 
 @dataclass(eq=False)
@@ -31,6 +31,11 @@ class Standing:
     def pending(self) -> bool:
         """Whether anything may still change by itself."""
         return any(job.pending for job in self.jobs.values())
+
+    @property
+    def lost(self) -> set[str]:
+        """The models that can not even say what they see in the clean picture."""
+        return {place[1] for place, job in self.jobs.items() if place[0] == "clean" and job.state == "failed"}
 
     @property
     def cancelled(self) -> bool:
@@ -71,28 +76,32 @@ def follow(
 
     Predictions come first, because the default target is the top class; when they are not there yet, this waits for
     them up to `patience` seconds, so that the maps are asked for at once. Then come maps, then scores, cheap ones
-    first, then `more`. `background` as in `Engine.want`. Raises `XaiError` when the comparison cannot be computed at
-    all.
+    first, then `more`, of the models whose prediction did not fail. `background` as in `Engine.want`. Raises `XaiError`
+    when the comparison cannot be computed at all.
     """
     until = time.monotonic() + patience
     clean: dict[str, Prediction] = {}
+    lost: set[str] = set()
     while True:
         for card in comparison.cards:
             if card.name not in clean:
                 known = engine.known(comparison.clean_prediction(card))
                 if known is not None:
                     clean[card.name] = cast(Prediction, known)
-        places = _places(comparison, clean, more)
+        places = _places(comparison, clean, lost, more)
         refused = _refused(places)
         wanted = {place: request for place, request in places.items() if place not in refused}
         jobs = refused | dict(zip(wanted, engine.want(session, list(wanted.values()), background), strict=True))
         found = {card.name: jobs["clean", card.name].result for card in comparison.cards}
         news = {name: cast(Prediction, result) for name, result in found.items() if result and name not in clean}
         clean.update(news)
+        standing = Standing(_outcome(comparison, clean, jobs), jobs)
         waiting = any(jobs["clean", card.name].pending for card in comparison.cards)
-        if not news and (not waiting or time.monotonic() >= until):
-            return Standing(_outcome(comparison, clean, jobs), jobs)
-        if not news:
+        moved = bool(news) or standing.lost != lost
+        lost = standing.lost
+        if not moved and (not waiting or time.monotonic() >= until):
+            return standing
+        if not moved:
             engine.wait(session, max(until - time.monotonic(), 0))
 
 
@@ -114,8 +123,10 @@ def _target(comparison: Comparison, card: Card, clean: dict[str, Prediction]) ->
     return clean[card.name].top if chosen is None and card.name in clean else chosen
 
 
-def _places(comparison: Comparison, clean: dict[str, Prediction], more: More | None) -> dict[Place, Request]:
-    """Every request in the order of its importance."""
+def _places(
+    comparison: Comparison, clean: dict[str, Prediction], lost: set[str], more: More | None
+) -> dict[Place, Request]:
+    """Every request in the order of its importance; nothing further is asked of a model that is `lost`."""
     places: dict[Place, Request] = {}
     for card in comparison.cards:
         places["clean", card.name] = comparison.clean_prediction(card)
@@ -139,8 +150,8 @@ def _places(comparison: Comparison, clean: dict[str, Prediction], more: More | N
         for number in range(comparison.rivals if target is not None else 0):
             for name, request in comparison.rival_evaluations(card, number, cast(int, target)).items():
                 places["rival", card.name, str(number), name] = request
-    known = {name: target for name, target in targets.items() if target is not None}
-    if more is not None and len(known) == len(targets):
+    known = {name: target for name, target in targets.items() if target is not None and name not in lost}
+    if more is not None and known and len(known) + len(lost) == len(targets):
         places.update(more(known))
     return places
 

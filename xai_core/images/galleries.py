@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -127,13 +129,20 @@ def imagenet50_gallery() -> Gallery:
 def galleries() -> list[Gallery]:
     """Every gallery, the always present first; a folder that cannot be read is an empty gallery with a hint."""
     found = [bundled(), imagenet50_gallery()]
-    for path in settings.current().picture_folders:
+    for path, title in titles(settings.current().picture_folders, [gallery.title for gallery in found]).items():
         name = f"folder:{path}"
         try:
-            found.append(folder(path, name=name))
+            found.append(folder(path, name, title))
         except XaiError as error:
-            found.append(Gallery(name, path.name, (), str(error)))
+            found.append(Gallery(name, title, (), str(error)))
     return found
+
+
+def titles(folders: Iterable[Path], others: Iterable[str]) -> dict[Path, str]:
+    """The names of folders; one that another folder has, or that is one of `others`, gives way to the whole path."""
+    paths = dict.fromkeys(folders)
+    named = Counter([*others, *(path.name for path in paths)])
+    return {path: path.name if path.name and named[path.name] == 1 else str(path) for path in paths}
 
 
 BACKGROUNDS = ("photos", "imagenet50")

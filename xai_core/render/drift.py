@@ -16,6 +16,7 @@ from ..scores.drift import MEASURES, onset
 from ..types import Pixels
 from .charts import BASELINE_COLOUR, CATEGORICAL
 from .numbers import number
+from .sheets import as_text
 
 OBJECT = Value("IoU with the object", "higher", 0, 1, help="As many of the most relevant pixels as the object has.")
 PROBABILITY = Value("Probability of the class", "higher", 0, 1, help="Of the explained class, as the model gives it.")
@@ -166,6 +167,7 @@ def _verdict(one: Drift, levels: Sequence[str], several: bool) -> str:
 COLUMNS = (
     "picture",
     "corruption",
+    "moves_pixels",
     "severity",
     "model",
     "target",
@@ -181,21 +183,25 @@ COLUMNS = (
 def drift_csv(sheet: Sheet, facts: Mapping[str, Any], targets: Mapping[str, int]) -> str:
     """A row per model, method, severity and measure, with the measure's lowest and highest between clean runs.
 
-    `facts` are the picture, the corruption and the seed.
+    `facts` are the picture, the corruption, whether that moves pixels, and the seed.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
+
+    def write(row: Mapping[str, Any]) -> None:
+        writer.writerow({name: as_text(value) for name, value in {**facts, **row}.items()})
+
     for one in sheet.drifts:
         for name, values in one.values.items():
             low, high = one.noise.get(name, (math.nan, math.nan))
             for level, value in zip(sheet.levels, values, strict=True):
                 row = {"model": one.model, "method": one.method, "severity": level, "measure": name, "value": value}
-                writer.writerow({**facts, **row, "target": targets[one.model], "noise_low": low, "noise_high": high})
+                write({**row, "target": targets[one.model], "noise_low": low, "noise_high": high})
     for model, values in sheet.probabilities.items():
         for level, value in zip(sheet.levels, values, strict=True):
             row = {"model": model, "severity": level, "measure": "probability", "value": value}
-            writer.writerow({**facts, **row, "target": targets[model], "method": ""})
+            write({**row, "target": targets[model], "method": ""})
     return buffer.getvalue()
 
 

@@ -19,6 +19,7 @@ from ..engine.comparison import Outcome, Variant
 from ..registry import METHODS, SCORES
 from ..types import Cost, Floats
 from .figure import map_scale
+from .sheets import as_text
 
 COLUMNS = ("picture", "corruption", "model", "target", "method", "variant", "seed", "score", "value")
 PACKAGES = (
@@ -85,7 +86,7 @@ def scores_csv(outcome: Outcome) -> str:
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(score_rows(outcome))
+    writer.writerows({name: as_text(value) for name, value in row.items()} for row in score_rows(outcome))
     return buffer.getvalue()
 
 

@@ -37,12 +37,13 @@ def plotly_figure(chart: Chart) -> Any:
         horizontal_spacing=0.04,
         vertical_spacing=0.3 / rows,
     )
+    told: set[str] = set()
     for number, (_, frame) in enumerate(panels):
         place = {"row": number // columns + 1, "col": number % columns + 1}
         if chart.kind == "heat":
             _heat(figure, chart, frame, place)
         else:
-            _marks(figure, chart, frame, place, number == 0)
+            _marks(figure, chart, frame, place, told)
     _axes(figure, chart, rows, columns)
     figure.update_xaxes(showticklabels=True)
     names = len(layout.categories(chart)) if layout.lies(chart) else 0
@@ -61,8 +62,8 @@ def plotly_figure(chart: Chart) -> Any:
     return figure
 
 
-def _marks(figure: Any, chart: Chart, frame: pd.DataFrame, place: dict[str, int], first: bool) -> None:
-    """Lines, bars, dots or points of every group in one panel."""
+def _marks(figure: Any, chart: Chart, frame: pd.DataFrame, place: dict[str, int], told: set[str]) -> None:
+    """Lines, bars, dots or points of every group in one panel; `told` are the groups that the legend has already."""
     lies, names = layout.lies(chart), layout.categories(chart)
     known = layout.styles(chart)
     for number, (name, style) in enumerate(known.items()):
@@ -82,11 +83,13 @@ def _marks(figure: Any, chart: Chart, frame: pd.DataFrame, place: dict[str, int]
             "y": along if lies else values,
             "name": title,
             "legendgroup": title,
-            "showlegend": first,
+            "showlegend": name not in told,
+            "legendrank": 1000 + number,
             "hovertext": [_safe(str(one)) for one in part[chart.x]],
             "hovertemplate": f"%{{hovertext}}<br>%{{{'x' if lies else 'y'}:.3g}}<extra>{title}</extra>",
             **place,
         }
+        told.add(name)
         if chart.low and chart.high and chart.kind != "lines":
             shown["error_x" if lies else "error_y"] = _errors(chart, part)
         if chart.kind == "bars":

@@ -31,12 +31,16 @@ PAUSE = 600.0
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A report: what stands on top, and the sections; `facts` are pairs of a name and a value."""
+    """A report: what stands on top, and the sections; `facts` are pairs of a name and a value.
+
+    `batches` tells how many batches of rows it has seen, at least.
+    """
 
     title: str
     lead: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
+    batches: int = 0
 
     @property
     def tables(self) -> list[Table]:
@@ -55,6 +59,7 @@ class Report:
 def report_of(plan: Plan, out: Path) -> Report:
     """The report of what is in `out` so far; raises `XaiError` for rows that cannot be read."""
     log = Log(out)
+    batches = len(log.files())  # counted first: what comes while the report is written is not in it
     rows = log.read()
     kept = settings_of(out) or {}
     found = list(plan.study.sections(plan, rows)) if len(rows) else []
@@ -83,7 +88,8 @@ def report_of(plan: Plan, out: Path) -> Report:
         _computed(log, kept),
         _sources(plan, rows),
     ]
-    return Report(plan.spec.title, plan.spec.summary, tuple(facts), tuple(one for one in sections if one.exhibits))
+    shown = tuple(one for one in sections if one.exhibits)
+    return Report(plan.spec.title, plan.spec.summary, tuple(facts), shown, batches)
 
 
 def _progress(plan: Plan, rows: pd.DataFrame, out: Path) -> tuple[int, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .content import Report
 STYLE = Path(__file__).parents[3] / "assets" / "report.css"
 SHORT = 22
 """Letters that stay in one line."""
+SEEN = '<meta name="batches" content="{}">'
+"""Which tells how many batches of rows a report has seen."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -30,12 +33,23 @@ def html(report: Report) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"{SEEN.format(report.batches)}"
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">'
         f"<title>{escape(report.title)}</title><style>{style}</style></head>\n"
         f'<body><div class="page"><nav aria-label="Contents"><b>Contents</b><ol>{contents}</ol></nav>\n'
         f'<main><header><h1>{escape(report.title)}</h1><p class="lead">{escape(report.lead)}</p>'
         f'<dl class="facts">{facts}</dl></header>\n{body}</main></div></body></html>\n'
     )
+
+
+def batches_in(file: Path) -> int:
+    """How many batches of rows the report in a file has seen; -1 where there is none, or it does not say so."""
+    try:
+        with file.open(encoding="utf-8") as text:
+            found = re.search(SEEN.format(r"(\d+)"), text.read(500))
+    except OSError:
+        return -1
+    return int(found[1]) if found else -1
 
 
 def _anchors(report: Report) -> list[str]:

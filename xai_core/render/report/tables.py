@@ -9,6 +9,7 @@ import numpy as np
 
 from ...studies.exhibits import Spread, Table
 from ..numbers import number
+from ..sheets import all_as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,7 @@ def best(table: Table) -> set[tuple[int, str]]:
 
 def csv_text(table: Table) -> str:
     """The table with all its digits, and a column for the ends of every interval and for every count."""
-    text: str = table.frame.to_csv(index=False, na_rep="nan", lineterminator="\n")
+    text: str = all_as_text(table.frame).to_csv(index=False, na_rep="nan", lineterminator="\n")
     return text
 
 
