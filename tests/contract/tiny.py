@@ -37,7 +37,7 @@ def fresh_executor(monkeypatch: pytest.MonkeyPatch, **settings: int) -> Executor
 
 def cheap(spec: Spec, **values: Any) -> Parameters:
     """The quick preset with few samples or steps, where it has any: enough for three batches."""
-    few = {"samples": 20, "steps": 8}
+    few = {"samples": 20, "steps": 8, "positions": 4}
     known = {name: value for name, value in few.items() if name in spec.parameters.model_fields}
     return spec.make({**known, **values}, "quick")
 

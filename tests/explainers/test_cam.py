@@ -279,8 +279,9 @@ def test_guided_grad_cam_is_the_product_and_captums(reduction: str) -> None:
 # -- Score-CAM and CAMERAS ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [tiny, resnet])
-@pytest.mark.parametrize("target", [0, 3])
+@pytest.mark.parametrize(
+    ("make", "target"), [(tiny, 0), (tiny, 3), *(pytest.param(resnet, one, marks=pytest.mark.slow) for one in (0, 3))]
+)
 def test_score_cam_is_grad_cams(make: Callable[[], tuple[nn.Module, str, int]], target: int) -> None:
     model, frame = prepared(make), toys.frame(64)
     own, library = (
@@ -313,6 +314,7 @@ def test_score_cam_does_not_change_when_every_logit_is_raised() -> None:
     np.testing.assert_allclose(maps[0], maps[1], atol=1e-5 * maps[0].max())
 
 
+@pytest.mark.slow
 def test_fewer_channels_are_those_that_vary_most() -> None:
     model, frame = prepared(resnet), toys.frame(64)
     run = toys.run(model, frame)

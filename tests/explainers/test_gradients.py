@@ -155,7 +155,9 @@ def test_smoothgrad_squared_is_the_square_of_smoothgrad_and_vargrad(reduction: s
     )
 
 
-@pytest.mark.parametrize("kind", [SmoothGradSquared, VarGrad, FeatureSuppression])
+@pytest.mark.parametrize(
+    "kind", [VarGrad, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (SmoothGradSquared, FeatureSuppression))]
+)
 def test_the_reported_errors_are_the_spread_between_seeds(kind: Any) -> None:
     found = [explained(kind, small_tiny(), toys.frame(16), samples=40, seed=seed) for seed in range(30)]
     spread = np.std([one.values for one in found], axis=0, ddof=1)

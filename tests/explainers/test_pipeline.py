@@ -255,8 +255,18 @@ def test_inpainting_fills_a_hole_from_its_surroundings() -> None:
 # -- the method --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["rise", "pda", "lime", "shap"])
-@pytest.mark.parametrize("per", ["pixel", "segment"])
+SLOW = pytest.mark.slow  # one of each is enough for every change
+
+
+@pytest.mark.parametrize(
+    ("kind", "per"),
+    [
+        ("rise", "segment"),
+        ("lime", "pixel"),
+        *(pytest.param(kind, "pixel", marks=SLOW) for kind in ("rise", "pda", "shap")),
+        *(pytest.param(kind, "segment", marks=SLOW) for kind in ("lime", "pda", "shap")),
+    ],
+)
 def test_standard_errors_are_the_spread_over_seeds(kind: str, per: str) -> None:
     chosen = {"attribution": kind, "map_per": per, "segments": 9, "samples": 120, "smoothing": "gaussian", "sigma": 20}
     maps = [explained(toys.frame(32), seed=seed, batch=120, **chosen) for seed in range(40)]
