@@ -6,6 +6,7 @@ from pages.parts import backend, components
 
 st.set_page_config(page_title="Saliency Compare", page_icon=str(components.ASSETS / "icon.svg"), layout="wide")
 components.page_style()
+components.stay_heard()
 backend.warm_up()
 page = st.navigation(
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -23,6 +24,7 @@ from xai_core.render.pipeline import map_picture
 from xai_core.types import Pixels, SaliencyMap
 
 ASSETS = Path(__file__).parents[2] / "assets"
+RARELY = timedelta(days=1)
 
 
 def page_style() -> None:
@@ -40,6 +42,16 @@ def inside_app() -> None:
     if not st.session_state.get("inside_app"):
         PagesManager.uses_pages_directory = False  # what st.navigation sets
         st.rerun()
+
+
+@st.fragment(run_every=RARELY)
+def stay_heard() -> None:
+    """Lets a page be heard after every restart of the server, by being there.
+
+    A restarted server takes a fragment's messages only once the whole page has run. Streamlit runs that after a lost
+    connection where a fragment was the last to run, or where one runs by the clock: without it a second restart in a
+    row would leave fragments whose messages nobody hears.
+    """
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -117,7 +117,8 @@ def _sections(choice: str, machine: str, out: str, at: Stamp) -> tuple[Sequence[
     there = _rows(out, at)
     try:
         plan = _plan(choice, machine)
-        return plan.study.sections(plan, there) or _means(there), ""
+        filled = [section.filled for section in plan.study.sections(plan, there)]
+        return [one for one in filled if one.exhibits] or _means(there), ""
     except XaiError as error:
         return _means(there), str(error)
     except Exception as error:  # the page stays, and asks again when there are more rows

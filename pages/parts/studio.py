@@ -12,7 +12,6 @@ import logging
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -32,10 +31,6 @@ from xai_core.types import Picture, XaiError
 log = logging.getLogger(__name__)
 
 FOLDER = components.ASSETS / "studio"
-RARELY = timedelta(days=1)
-"""A restarted server takes a fragment's messages only once the whole page has run. Streamlit runs that after a lost
-connection where a fragment was the last to run, or where one runs by the clock: without it a second restart in a row
-would leave a canvas whose messages nobody hears."""
 UNREADABLE = "The browser sent something that cannot be read: reload the page; your saved strokes stay."
 FAILED = "The tool failed on this picture: try again, or draw with another tool."
 
@@ -81,7 +76,7 @@ def studio(desk: Desk, below: Callable[[int | None], None]) -> None:
 
     `below` is given the id of this tab's draft, or None while there is none.
     """
-    st.fragment(lambda: _canvas(desk, below), run_every=RARELY, key="studio_live")()
+    st.fragment(lambda: _canvas(desk, below), key="studio_live")()
 
 
 def _canvas(desk: Desk, below: Callable[[int | None], None]) -> None:

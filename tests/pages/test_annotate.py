@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import studio
@@ -196,7 +194,6 @@ def test_a_draft_of_another_tab_is_offered_and_opened_as_a_copy() -> None:
 
 def test_an_origin_is_taken_once() -> None:
     """What was drawn on a copy comes back after going elsewhere, not the copy's beginning."""
-    from pages.parts import studio
 
     digest = pictures.register(PHOTOS[0])
     old = draw("Bob", digest, None)
@@ -266,18 +263,3 @@ def test_without_the_database_free_drawing_keeps_its_canvas(monkeypatch: pytest.
     page.run()
     assert "does not answer" in texts(page)
     assert page.query_params["picture"], "the canvas's picture stays"
-
-
-def test_the_canvas_runs_by_the_clock_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a browser that finds a new server does not always run the page, and the canvas's messages reach nobody."""
-    sent = []
-    enqueue = ScriptRunContext.enqueue
-
-    def record(context: ScriptRunContext, message: ForwardMsg) -> None:
-        sent.append(message)
-        enqueue(context, message)
-
-    monkeypatch.setattr(ScriptRunContext, "enqueue", record)
-    opened()
-    intervals = [message.auto_rerun.interval for message in sent if message.WhichOneof("type") == "auto_rerun"]
-    assert intervals == [studio.RARELY.total_seconds()]

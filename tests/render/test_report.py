@@ -340,6 +340,15 @@ def test_a_report_is_written_and_written_again(plan: Plan, tmp_path: Path) -> No
     assert "accuracy.csv" not in left and "thesis.tex" in left, "only what a report wrote is removed"
 
 
+def test_a_report_of_nothing_but_undefined_values_is_written(plan: Plan, tmp_path: Path) -> None:
+    rows = [row for row in planted(plan, 1) if row.reading.score.startswith("iou.")]
+    gone = [replace(row, reading=replace(row.reading, value=math.nan, reason="there is no mask")) for row in rows]
+    Log(tmp_path / "out").append(gone)
+    assert gone
+    write_report(plan, tmp_path / "out")
+    assert "there is no mask" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_report_says_how_much_is_there(plan: Plan, tmp_path: Path) -> None:
     units = plan.size().units
     empty = dict(report_of(plan, tmp_path / "nothing").facts)

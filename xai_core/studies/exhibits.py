@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from ..types import Pixels
@@ -96,3 +96,9 @@ class Section:
 
     title: str
     exhibits: Sequence[Exhibit] = field(default_factory=tuple)
+
+    @property
+    def filled(self) -> Section:
+        """The same without tables and charts that have nothing to show yet."""
+        shown = [one for one in self.exhibits if not isinstance(one, Table | Chart) or len(one.frame)]
+        return replace(self, exhibits=shown)

@@ -88,7 +88,7 @@ def report_of(plan: Plan, out: Path) -> Report:
         _computed(log, kept),
         _sources(plan, rows),
     ]
-    shown = tuple(one for one in sections if one.exhibits)
+    shown = tuple(one for one in (section.filled for section in sections) if one.exhibits)
     return Report(plan.spec.title, plan.spec.summary, tuple(facts), shown, batches)
 
 
