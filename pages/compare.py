@@ -213,7 +213,7 @@ def _look() -> Look:
         )
         opacity = st.slider("Opacity of the maps", 0.0, 1.0, 0.75, 0.05, key="opacity")
         grey = st.toggle("Grey photo under the maps", value=True, key="grey")
-        st.number_input("Seed", 0, 2**31, taken.seed(), key="seed", help="Everything random follows from it.")
+        st.number_input("Seed", 0, taken.MOST_SEED, taken.seed(), key="seed", help="Everything random follows from it.")
     return Look(str(sequential), str(diverging), mode, float(opacity), bool(grey))
 
 

@@ -123,7 +123,9 @@ def _wish(chosen: Picture, card: Card) -> Wish:
         help_ = "Why the one class and not the other: the difference of the two logits is explained."
         against = forms.class_choice("and not", card.labels, "No class in particular", help_, key="inspect.against")
     seed = int(
-        st.number_input("Seed", 0, 2**31, taken.seed(), key="inspect.seed", help="Everything random follows from it.")
+        st.number_input(
+            "Seed", 0, taken.MOST_SEED, taken.seed(), key="inspect.seed", help="Everything random follows from it."
+        )
     )
     mask = masks.choose(chosen).mask
     return Wish(chosen, card, parameters, spec, preset, target, against, seed, mask, corruptions)

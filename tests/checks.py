@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from typing import Any
 
 from torch import nn
@@ -13,6 +14,11 @@ def is_sentence(text: str) -> bool:
     return (
         "\n" not in text and len(text) > 10 and text.endswith(".") and "Traceback" not in text and " at 0x" not in text
     )
+
+
+def hear_ctrl_c() -> None:
+    """For a process that is to be interrupted: what a shell has started in the background ignores Ctrl+C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def state_of(network: nn.Module) -> dict[str, Any]:

@@ -24,10 +24,13 @@ def loaded_after(code: str) -> set[str]:
 
 def test_asking_the_registries_loads_nothing_heavy() -> None:
     code = """
-from xai_core.registry import CORRUPTIONS, METHODS, MODELS, SCORES
+from xai_core.registry import CORRUPTIONS, METHODS, MODELS, SCORES, STUDIES, TRIALS
 for registry in (METHODS, SCORES, CORRUPTIONS):
     for spec in registry:
         spec.options, spec.make({}, "quick").cost() if spec.name != "shap" else None
+for registry in (STUDIES, TRIALS):
+    for spec in registry:
+        spec.make({}, "quick")
 for card in MODELS:
     card.labels
 """

@@ -33,7 +33,7 @@ from xai_core.engine.requests import Explain, prepare_input
 from xai_core.images.decoding import open_picture
 from xai_core.registry import CORRUPTIONS, METHODS, MODELS, SCORES, Registry
 
-from .checks import is_sentence
+from .checks import hear_ctrl_c, is_sentence
 from .conftest import ROOT, write_tiny_card
 from .engine.asking import disc, write_observed_card
 from .engine.networks import calls
@@ -647,6 +647,7 @@ def test_ctrl_c_ends_with_130_and_writes_nothing(photo: Path, tmp_path: Path, ti
     process = subprocess.Popen(
         [*command, "--set", "smoothgrad.samples=1000", "--out", str(out)],
         cwd=ROOT,
+        preexec_fn=hear_ctrl_c,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

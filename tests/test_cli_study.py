@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checks import is_sentence
+from tests.checks import hear_ctrl_c, is_sentence
 from tests.conftest import ROOT
 from tests.studies.small import write_pictures
 from xai_core.cli import main
@@ -89,7 +89,12 @@ def test_a_signal_ends_a_study_within_a_long_computation(tmp_path: Path, number:
     out = tmp_path / "out"
     command = study(write_pictures(tmp_path / "pictures", 1), out, "imagenet50", "--preset", "quick")
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOW, *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
     )
     try:
         assert process.stdout is not None

@@ -126,7 +126,7 @@ def scatter(kept: Kept, table: pd.DataFrame) -> None:
         )
         if pressed and line is not None:
             what = (str(line[one]) for one in ("picture", "model", "corruption"))
-            open_on(PAGES[title], kept, *what, seed=int(line["seed"]), only=str(line["map"]))
+            open_on(PAGES[title], kept, *what, only=str(line["map"]))
 
 
 def _is_there(kept: Kept, name: str) -> bool:
@@ -241,9 +241,7 @@ def pictures(kept: Kept, table: pd.DataFrame) -> None:
         key=f"pictures.order.{kept.name}.{score}",
     )
     found = _sorted(kept, found, str(order), str(score))
-    of_model = own[own["corruption"] == corruption]
-    seeds = of_model.groupby("picture")["seed"].min()  # the first of runs that differ in nothing but the seed
-    _listed(kept, found, titles, str(model), str(corruption), seeds)
+    _listed(kept, found, titles, str(model), str(corruption))
 
 
 def _titles(found: pd.DataFrame) -> dict[str, str]:
@@ -281,9 +279,7 @@ def _sorted(kept: Kept, found: pd.DataFrame, order: str, score: str) -> pd.DataF
     return found.sort_values(order, ascending=upwards, na_position="last", kind="stable")
 
 
-def _listed(
-    kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: str, corruption: str, seeds: pd.Series[int]
-) -> None:
+def _listed(kept: Kept, found: pd.DataFrame, titles: Mapping[str, str], model: str, corruption: str) -> None:
     import pandas as pd
 
     try:
@@ -331,7 +327,7 @@ def _listed(
         st.warning(f"The pictures themselves cannot be shown. {problem}", icon=":material/broken_image:")
     going = st.session_state.pop("pictures.going", None)
     if going is not None:
-        open_on(going[0], kept, going[1], model, corruption, int(seeds.get(going[1], kept.choice.seed)))
+        open_on(going[0], kept, going[1], model, corruption)
 
 
 def _clicked(title: str, names: Sequence[str]) -> None:
@@ -363,7 +359,7 @@ def _thumbnail(entry: Entry | None) -> str | None:
 # -- another page ------------------------------------------------------------------------------------------------------
 
 
-def open_on(page: str, kept: Kept, name: str, model: str, corruption: str, seed: int, only: str = "") -> None:
+def open_on(page: str, kept: Kept, name: str, model: str, corruption: str, only: str = "") -> None:
     """Opens a picture of a study on another page, with its model, its corruptions and the seed of its maps.
 
     The methods are those of the study, the `only` one of a dot first. What the other pages cannot show, such as a
@@ -377,7 +373,7 @@ def open_on(page: str, kept: Kept, name: str, model: str, corruption: str, seed:
             raise XaiError(f"The picture {name} is not there any more.")
         if model not in MODELS.entries():
             raise XaiError(f"There is no model {model} here any more.")
-        methods = _methods(studies.plan(kept.choice), entry, model, only)
+        methods, seed = _methods(studies.plan(kept.choice), entry, model, only)
         steps = [chain.parse(text) for text in known]
         picture.start_with(entry.path, name)
     except XaiError as error:
@@ -388,8 +384,9 @@ def open_on(page: str, kept: Kept, name: str, model: str, corruption: str, seed:
     taken.open_with(page, taken.Taken(model, methods, steps, seed, alone=True))
 
 
-def _methods(plan: Plan, entry: Entry, model: str, only: str) -> dict[str, dict[str, Any]]:
-    """The parameters of the maps that a study makes of a picture, by method, the `only` one of a dot first.
+def _methods(plan: Plan, entry: Entry, model: str, only: str) -> tuple[dict[str, dict[str, Any]], int]:
+    """The parameters of the maps that a study makes of a picture, by method, the `only` one of a dot first, and that
+    one's seed.
 
     Of a method with several settings only the first is handed over: a page has one of each. Raises `XaiError` where the
     study makes no such map.
@@ -407,4 +404,4 @@ def _methods(plan: Plan, entry: Entry, model: str, only: str) -> dict[str, dict[
     handed: dict[str, dict[str, Any]] = {}
     for name in names:
         handed.setdefault(made[name].method, made[name].parameters.model_dump())
-    return handed
+    return handed, made[names[0]].seed

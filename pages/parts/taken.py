@@ -14,6 +14,8 @@ from xai_core.registry import CORRUPTIONS, METHODS, MODELS
 COMPARE, INSPECT = "pages/compare.py", "pages/inspect.py"
 CLASSES = {COMPARE: "target", INSPECT: "inspect.target"}
 """The keys of the pages' boxes for the explained class."""
+MOST_SEED = 2**53 - 1
+"""What a browser can count to: maps of studies have seeds of their own."""
 
 
 @dataclass(frozen=True)

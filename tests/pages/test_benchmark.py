@@ -393,20 +393,27 @@ def test_pictures_are_sorted_and_filtered(done: AppTest) -> None:
     assert done.dataframe[0].value["Disagreement of methods"].tolist() == spread[:2]
 
 
-@pytest.mark.parametrize("target", ["compare", "inspect"])
-def test_a_picture_opens_on_another_page(
-    done: AppTest, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pages.parts import studies, taken
+def seeds(folder: Path) -> dict[str, int]:
+    """The seed of every picture of the study that is done."""
+    plan = plan_of(small(folder / "pictures"))
+    assert plan.pictures is not None
+    return {entry.name: plan.seed_of(entry) for entry in plan.pictures.entries}
 
-    maps = studies.maps
-    monkeypatch.setattr(studies, "maps", lambda kept, at: maps(kept, at).assign(seed=41))
+
+@pytest.mark.parametrize("target", ["compare", "inspect"])
+def test_a_picture_opens_on_another_page(done: AppTest, tmp_path: Path, target: str) -> None:
+    from pages.parts import taken
+
     done.session_state["benchmark.view"] = "pictures"
     done.session_state["pictures.going"] = (taken.COMPARE if target == "compare" else taken.INSPECT, "1.png")
     done.run()
     assert not done.exception and not done.error
     handed = done.session_state["taken"]
-    assert (handed.model, list(handed.methods), handed.seed) == ("tiny", ["gradcam", "gradient"], 41)
+    assert (handed.model, list(handed.methods), handed.seed) == (
+        "tiny",
+        ["gradcam", "gradient"],
+        seeds(tmp_path)["1.png"],
+    )
     if target == "compare":
         assert done.multiselect(key="methods").value == ["gradcam", "gradient"]
         assert done.multiselect(key="models").value == ["tiny"]
@@ -462,12 +469,16 @@ def test_the_rows_to_take_along_hold_no_formulas(tmp_path: Path) -> None:
 
 
 def test_a_dot_brings_its_own_seed_and_leaves_out_what_is_no_corruption(
-    done: AppTest, monkeypatch: pytest.MonkeyPatch
+    done: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_dot(done, monkeypatch, "gradient", seed=41, corruption="forgotten=3")
+    open_dot(done, monkeypatch, "gradient", picture="2.png", corruption="forgotten=3")
     assert not done.exception and not done.error
     handed = done.session_state["taken"]
-    assert (handed.seed, list(handed.methods), handed.corruptions) == (41, ["gradient", "gradcam"], [])
+    assert (handed.seed, list(handed.methods), handed.corruptions) == (
+        seeds(tmp_path)["2.png"],
+        ["gradient", "gradcam"],
+        [],
+    )
     assert "Forgotten 3 is no corruption of the picture" in told(done)
 
 

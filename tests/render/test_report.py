@@ -356,10 +356,11 @@ def test_a_report_says_how_much_is_there(plan: Plan, tmp_path: Path) -> None:
     Log(tmp_path / "out").append(planted(plan, 1))
     facts = dict(report_of(plan, tmp_path / "out").facts)
     assert facts["Standing"].startswith(f"13 of {units} results") and facts["Pictures"] == "1 of 3"
-    standing = {"done": 5, "units": units, "ended": False}
-    (tmp_path / "out" / "standing.json").write_text(json.dumps(standing))
-    facts = dict(report_of(plan, tmp_path / "out").facts)
-    assert facts["Standing"].startswith(f"5 of {units} results"), "the others' rows are to be replaced"
+    Log(tmp_path / "out").append([replace(row, failed=False) for row in planted(plan, 3)])
+    for ended, words in ((False, "which the last run has not all gone through"), (True, "complete")):
+        standing = {"done": 0, "units": units, "ended": ended}
+        (tmp_path / "out" / "standing.json").write_text(json.dumps(standing))
+        assert words in dict(report_of(plan, tmp_path / "out").facts)["Standing"]
 
 
 def test_a_report_counts_what_is_undefined_and_what_failed(plan: Plan, tmp_path: Path) -> None:

@@ -181,7 +181,8 @@ class _Runner:
         self._what = ""
         earlier = standing_of(out)
         self._earlier, self._started = 0.0 if earlier is None else earlier.seconds, time.monotonic()
-        self._standing = Standing(units=self._units, passes=self._passes, seconds=self._earlier)
+        self._before = min(len(self._known), self._units)
+        self._standing = Standing(self._before, self._units, 0, self._passes, seconds=self._earlier)
 
     def run(self) -> Standing:
         try:
@@ -301,8 +302,9 @@ class _Runner:
         left = None
         if self._fresh_passes:
             left = self._fresh_seconds / self._fresh_passes * max(self._passes - self._passes_done, 0)
-        units, passes = max(self._units, self._done), max(self._passes, self._passes_done)
-        self._report(Standing(self._done, units, self._passes_done, passes, left, self._failed, self._what))
+        done = max(self._done, self._before)  # what is there is there before it is come by
+        units, passes = max(self._units, done), max(self._passes, self._passes_done)
+        self._report(Standing(done, units, self._passes_done, passes, left, self._failed, self._what))
 
     def _report(self, standing: Standing) -> None:
         seconds = self._earlier + time.monotonic() - self._started
@@ -314,8 +316,12 @@ class _Runner:
         self._flushed = time.monotonic()
         out = self._log.folder.parent
         try:
-            self._log.append(self._rows)
-            self._rows = []
+            rows, self._rows = self._rows, []  # first: whoever interrupts the writing must not have them written twice
+            try:
+                self._log.append(rows)
+            except OSError:
+                self._rows = rows + self._rows
+                raise
             _write(out / STANDING, asdict(self._standing))
         except OSError as error:
             raise XaiError(f"The rows cannot be written to {out}: {error.strerror or error}.") from None

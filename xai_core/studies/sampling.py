@@ -250,7 +250,10 @@ class SamplingStudy(Study):
     def sections(self, plan: Plan, rows: pd.DataFrame) -> list[Section]:
         from .sampling_findings import sections
 
-        return sections(rows, self._explained(plan), Cache.from_settings().get)
+        assert plan.pictures is not None
+        embedded = [entry.name for entry in plan.pictures.entries[: self.embedded]]
+        stale = rows["score"].str.startswith("embedding.") & ~rows["picture"].isin(embedded)  # of fewer pictures
+        return sections(rows[~stale], self._explained(plan), Cache.from_settings().get)
 
     def _explained(self, plan: Plan) -> dict[str, list[str]]:
         """The pictures that each model's fine-tuning explains, in its order."""

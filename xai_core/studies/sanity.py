@@ -222,7 +222,7 @@ def erratum(table: pd.DataFrame, model: str, name: str, order: str, blocks: int)
     if reached >= blocks or mine.index[-1] < reached:
         return (
             f"{head} {last:.2f} when the upper {mine.index[-1]} blocks have forgotten; {claims}, which takes a study "
-            "in which the lower ones forget too."
+            "in which all of them forget, and blocks to spare."
         )
     head = f"{head} {upper:.2f} while the upper half of the blocks forget, and {last:.2f} when all have"
     if upper >= UNCHANGED and last < UNCHANGED and last < upper - 0.05:

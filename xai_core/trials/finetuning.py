@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..classifiers.randomising import blocks
 from ..registry import METHODS, SCORES, TRIALS, Parameters, Value, parameter
 from ..scores.information import mutual_information
 from ..scores.ranking import rank_correlation
@@ -150,6 +149,8 @@ class FineTuning(Labelled):
     def tuned(self, lab: Lab) -> Classifier:
         """A copy of the model that has learnt."""
         import torch
+
+        from ..classifiers.randomising import blocks
 
         network = lab.copy()
         if self.layers == "last":

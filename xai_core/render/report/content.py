@@ -83,7 +83,7 @@ def report_of(plan: Plan, out: Path) -> Report:
     sections = [
         *found,
         _undefined(rows),
-        _settings(plan),
+        _settings(plan, kept),
         _models(plan, kept),
         _computed(log, kept),
         _sources(plan, rows),
@@ -93,13 +93,8 @@ def report_of(plan: Plan, out: Path) -> Report:
 
 
 def _progress(plan: Plan, rows: pd.DataFrame, out: Path) -> tuple[int, int | None]:
-    """How many units have results, and how many there are; None where the pictures are gone.
-
-    Rows that are still to be replaced, such as those of a picture that has changed, are none of the last run's.
-    """
-    done, standing = int(rows.loc[~rows["failed"], "unit"].nunique()), standing_of(out)
-    if standing is not None and not standing.ended:
-        done = min(done, standing.done)
+    """How many units have results, and how many there are; None where the pictures are gone."""
+    done = int(rows.loc[~rows["failed"], "unit"].nunique())
     try:
         return done, plan.size().units
     except XaiError:
@@ -109,9 +104,12 @@ def _progress(plan: Plan, rows: pd.DataFrame, out: Path) -> tuple[int, int | Non
 def _standing(out: Path, done: int, units: int | None) -> str:
     if units is None:
         return f"{done} results"
+    state = "it is running" if is_running(out) else "the same command goes on with it"
+    left = standing_of(out)
+    if done >= units and left is not None and not left.ended:  # some may be of pictures or labels that have changed
+        return f"{done} results, which the last run has not all gone through; {state}"
     if done >= units:
         return f"complete: {done} results"
-    state = "it is running" if is_running(out) else "the same command goes on with it"
     return f"{done} of {units} results ({done / units:.0%}); {state}" if units else "nothing to do"
 
 
@@ -141,13 +139,15 @@ def _undefined(rows: pd.DataFrame) -> Section:
     return Section(title, (Table("undefined", "Values that are not there", frame, note),))
 
 
-def _settings(plan: Plan) -> Section:
+def _settings(plan: Plan, kept: Mapping[str, Any]) -> Section:
     """Everything that was chosen, and the parameters that came of it."""
     import pandas as pd
 
     choice = plan.choice.model_dump(mode="json")
+    version, now = kept.get("version", plan.spec.version), plan.spec.version
+    other = f"; this program has version {now}, whose numbers may differ, and cannot go on" if version != now else ""
     chosen = {
-        "Study": f"{plan.spec.name}, version {plan.spec.version}",
+        "Study": f"{plan.spec.name}, version {version}{other}",
         "Pictures": Path(choice["pictures"]).name if choice["pictures"] else "",
         "Limit": choice["limit"] or "none",
         "Preset": choice["preset"],
