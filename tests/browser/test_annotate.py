@@ -54,7 +54,7 @@ class Easel:
     def next_draft(self, before: str) -> None:
         """Waits for another draft: for a moment the page may hold the canvases of both."""
         expect(self.page.locator(f'.studio[data-draft="{before}"]')).to_have_count(0, timeout=LONG)
-        self.ready()
+        expect(self.page.locator(".studio[data-draft]")).to_be_visible(timeout=LONG)
 
     def ready(self) -> None:
         expect(self.page.locator(".studio[data-draft]")).to_be_visible(timeout=LONG)
