@@ -180,6 +180,15 @@ def a_project_of_two(photos: list[str]) -> int:
     return projects.create_project("Two", "Boss", [Task(photos[4]), Task(photos[5])]).id
 
 
+def test_a_picture_that_was_taken_out_is_not_among_those_worked_on(photos: list[str]) -> None:
+    project = a_project(photos[:3])
+    order = all_of(project, "Ann")
+    projects.remove_task(project, order[1], "Boss")
+    assert [one.picture for one in queue.worked_on(project, "Ann")] == [order[0], order[2]]
+    projects.add_tasks(project, [Task(order[1])], "Boss")
+    assert [one.picture for one in queue.worked_on(project, "Ann")] == order
+
+
 def test_the_fewest_come_first(photos: list[str]) -> None:
     project = a_project(photos[:3], wanted=3)
     draw(project, "Ann", photos[0])
