@@ -263,6 +263,15 @@ def test_a_closed_project_leads_to_free_drawing() -> None:
     assert "This project is closed" in texts(page) and page.selectbox[0].value == "free"
 
 
+def test_a_project_that_is_closed_meanwhile_leads_to_free_drawing_and_says_so() -> None:
+    project = made()
+    page = opened(project=project)
+    assert page.selectbox[0].value == str(project.id) and not page.warning
+    projects.change_project(project.id, "Anna", closed=True)
+    page.run()
+    assert "This project is closed" in texts(page) and page.selectbox[0].value == "free"
+
+
 def test_a_picture_that_was_taken_out_is_left_for_the_next() -> None:
     project = made()
     page = opened(project=project)
