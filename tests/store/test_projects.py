@@ -88,7 +88,7 @@ def test_a_wrong_project_changes_nothing(photos: list[str]) -> None:
     wrong = Mask(np.ones((3, 3), dtype=bool))
     for name, tasks, wanted, words in [
         ("Owls", [], 1, "Owls already"),
-        ("a/b", [], 1, "name"),
+        ("a/b", [], 1, "^A project's name"),
         ("Cats", [], 0, "annotators"),
         ("Cats", [Task("0" * 64)], 1, "registered"),
         ("Cats", [Task(photos[0], known=wrong)], 1, "3 x 3 pixels"),
