@@ -15,6 +15,7 @@ from PIL import Image
 
 from xai_core.cli import Parser, main
 from xai_core.cli_masks import Store, add_masks
+from xai_core.masks.names import checked_name
 from xai_core.types import Bools, Mask, Picture, XaiError
 
 from .checks import is_sentence
@@ -30,13 +31,14 @@ class InMemory:
     def __init__(self) -> None:
         self.pictures: dict[str, Picture] = {}
         self.masks: dict[str, dict[str, Mask]] = {}
+        self.who = ""
 
     def register(self, picture: Picture) -> str:
         self.pictures[picture.digest] = picture
         return picture.digest
 
     def import_mask(self, annotator: str, picture: str, mask: Mask, who: str) -> None:
-        assert who
+        self.who = checked_name(who)
         self.masks.setdefault(picture, {})[annotator] = mask
 
     def latest_masks(self, picture: str) -> dict[str, Mask]:
@@ -113,6 +115,24 @@ def test_the_option_says_whose_masks_they_are(run: Run, store: InMemory, photos:
     drawn(tmp_path / "sets" / "anna", owl=mask(1))
     run("import", tmp_path / "sets", "--pictures", photos, "--annotator", "bert")
     assert list(store.contents()) == [("owl.png", "bert")]
+
+
+@pytest.mark.parametrize(
+    ("login", "who"),
+    [("anna", "anna"), ("CORP\\anna", "CORP-anna"), ("a/b", "a-b"), (".a", "a"), ("x" * 90, "x" * 80), (".", None)],
+)
+def test_whoever_is_logged_in_can_import(
+    login: str,
+    who: str | None,
+    run: Run,
+    store: InMemory,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOGNAME", login)
+    run("import", drawn(tmp_path / "a", owl=mask(1)), "--pictures", photos, "--annotator", "anna")
+    assert store.who == (who or "command line")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from .masks.agreement import Agreement, Confusion
 from .masks.consensus import CONSENSUS, consensus
 from .masks.exchange import FORMATS, NamedMask, export_masks, import_masks
 from .masks.exchange.named import plain_name
-from .masks.names import checked_name
+from .masks.names import LONGEST, checked_name
 from .types import Mask, Picture, XaiError
 
 NUMBERS = ("iou", "dice", "boundary_mean", "boundary_95")
@@ -119,10 +119,13 @@ def _owned(named: NamedMask, annotator: str | None) -> tuple[NamedMask, str]:
 
 
 def _user() -> str:
+    """The system's name of whoever runs the command, as a name that can be kept."""
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
-        return "command line"
+        name = ""
+    letters = "".join(one if one.isprintable() and one not in "/\\" else "-" for one in name)
+    return letters.strip(". ")[:LONGEST] or "command line"
 
 
 def _export(options: argparse.Namespace, store: Store) -> None:

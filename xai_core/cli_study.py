@@ -13,6 +13,7 @@ from typing import Any
 
 from . import settings
 from .cli_parts import Progress, assignments, check_out, chosen, clear_progress, fetched, names_in
+from .masks.consensus import CONSENSUS
 from .registry import PRESETS, STUDIES
 from .render.numbers import duration
 from .types import Cancelled, XaiError
@@ -35,7 +36,10 @@ def add_study(commands: Any) -> None:
     study.add_argument("--preset", choices=PRESETS, default="paper", help="default: paper")
     study.add_argument("--seed", type=int, default=0, metavar="N")
     study.add_argument(
-        "--masks", default="all", metavar="WHOSE", help="all (the majority), starter, none, or an annotator's name"
+        "--masks",
+        default="all",
+        metavar="WHOSE",
+        help=f"people's consensus ({', '.join(CONSENSUS)}; all is the majority), starter, none, or an annotator's name",
     )
     study.add_argument("--set", action="append", default=[], metavar="METHOD.PARAMETER=VALUE", dest="sets")
     study.add_argument("--set-score", action="append", default=[], metavar="SCORE.PARAMETER=VALUE", dest="score_sets")

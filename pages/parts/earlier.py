@@ -23,10 +23,16 @@ def show(annotator: str, picture: Picture, project: int | None, own: int | None)
 
     Until that is known no draft is shown, as it could be one of them.
     """
+    found = drafts.drafts(annotator, picture.digest, discarded=True) if own is not None else ()
+    copied = next((one.began for one in found if one.id == own and not one.number), None)  # what is on the canvas too
     begun = [
         one
-        for one in (drafts.drafts(annotator, picture.digest) if own is not None else ())
-        if one.project == project and one.number and one.id != own and not one.continued
+        for one in found
+        if one.project == project
+        and one.number
+        and one.id != own
+        and not one.continued
+        and (one.id, one.number) != copied
     ]
     submitted = [one for one in versions.versions(picture.digest, annotator, deleted=True) if one.project == project]
     if not begun and not submitted:
@@ -35,11 +41,15 @@ def show(annotator: str, picture: Picture, project: int | None, own: int | None)
     with st.expander(f"Earlier work: {', '.join(said)}", icon=":material/history:", key="earlier"):
         for draft in begun:
             words = f"A draft of {moment(draft.changed)} with {count(draft.number, 'stroke')}"
+            if draft.discarded is not None:
+                line = _line(f"{words}, discarded {moment(draft.discarded)}", f"draft.{draft.id}")
+                action = drafts.restore_draft
+                _button(line, "Restore", ":material/undo:", f"restore.draft.{draft.id}", action, draft.id, annotator)
+                continue
             line = _line(words, f"draft.{draft.id}")
             _open(line, annotator, picture, project, "draft", draft.id)
-            _button(
-                line, "Discard", ":material/delete:", f"discard.{draft.id}", drafts.discard_draft, draft.id, annotator
-            )
+            action = drafts.discard_draft
+            _button(line, "Discard", ":material/delete:", f"discard.{draft.id}", action, draft.id, annotator)
         for version in reversed(submitted):
             words = f"Version {version.number} of {moment(version.submitted)}"
             if version.deleted is not None:

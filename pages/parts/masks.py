@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from pages.parts import drawn
+from pages.parts import drawn, person
 from xai_core import settings
 from xai_core.masks.consensus import CONSENSUS, consensus
 from xai_core.masks.reading import open_mask
@@ -82,7 +82,7 @@ def _agreed(name: str, digests: tuple[str, ...], _masks: list[Mask]) -> Mask:
 
 def _drawn(digest: str) -> dict[str, Mask]:
     """Each person's newest mask of a picture, by name, as far as whoever looks may see it; says what is hidden."""
-    found = drawn.of_pictures(str(st.session_state.get("annotator") or ""), None, digest).get(digest, {})
+    found = drawn.of_pictures(person.known(), None, digest).get(digest, {})
     hidden = {one.annotator for one in versions(digest)} - set(found)
     if hidden:
         st.caption(f"Masks of an open project ({len(hidden)}) are hidden until you have submitted yours.")

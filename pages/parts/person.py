@@ -9,7 +9,7 @@ import streamlit as st
 
 def name(placeholder: str = "Masks are kept under it") -> str:
     """The name that was written; "" while there is none."""
-    written = st.text_input(
+    st.text_input(
         "Your name",
         key="annotator",
         bind="query-params",
@@ -17,4 +17,9 @@ def name(placeholder: str = "Masks are kept under it") -> str:
         placeholder=placeholder,
         persist_state="session",
     )
-    return " ".join(unicodedata.normalize("NFC", written or "").split())
+    return known()
+
+
+def known() -> str:
+    """The name that was written on whichever page, as masks are kept under it; "" while there is none."""
+    return " ".join(unicodedata.normalize("NFC", str(st.session_state.get("annotator") or "")).split())

@@ -15,6 +15,7 @@ from xai_core import settings
 from xai_core.classifiers import weights
 from xai_core.classifiers.cards import Card
 from xai_core.images import galleries
+from xai_core.masks.consensus import CONSENSUS
 from xai_core.registry import FAMILIES, METHODS, MODELS, STUDIES, Parameters, Spec
 from xai_core.render.numbers import duration
 from xai_core.store.annotators import annotators
@@ -23,7 +24,12 @@ from xai_core.studies.pictures import GALLERY, open_set
 from xai_core.studies.plan import OWN, Choice
 from xai_core.types import XaiError
 
-WHOSE = {"all": "Everybody's", "starter": "Starter masks", "none": "None"}
+WHOSE = {
+    "all": "Everybody's, Majority",
+    **{name: f"Everybody's, {title}" for name, (title, _) in CONSENSUS.items() if name != "majority"},
+    "starter": "Starter masks",
+    "none": "None",
+}
 FIRST = "imagenet50"
 """The study that is planned until somebody chooses another one."""
 LIMIT = 10
@@ -116,13 +122,14 @@ def _pictures() -> dict[str, Any]:
         help="The first so many by name; an empty field takes all.",
         key="study.limit",
     )
-    people = {name: name for name in annotators() if name not in WHOSE}
+    people = {name: name for name in annotators() if name not in {*WHOSE, *CONSENSUS}}
     whose = masks.selectbox(
         "Object masks",
         [*WHOSE, *people],
         format_func={**WHOSE, **people}.get,
-        help="The truth for the localisation scores, which are undefined without it. Everybody's is the majority of "
-        "what people have drawn, and the starter mask where nobody has.",
+        help="The truth for the localisation scores, which are undefined without it. Everybody's is a consensus of "
+        "what people have drawn (the pixels of more than half, of anybody, of all, or STAPLE's estimate), and the "
+        "starter mask where nobody has.",
         key="study.masks",
     )
     if problem:

@@ -22,24 +22,24 @@ FREE = "free"
 
 def choose() -> Project | None:
     """The project that is drawn for, or None for free drawing; the address leads to it again."""
+    wanted = str(st.session_state.get("annotate.project", FREE))
+    asked = st.query_params.get("project")
+    if asked is not None and asked != st.session_state.get("annotate.address"):
+        wanted = asked
     try:
         found = {str(one.id): one for one in projects.projects()}
     except Unanswered as error:
-        if st.session_state.get("annotate.project", FREE) != FREE:
+        if wanted != FREE:
             raise
         st.error(str(error), icon=":material/error:")  # free drawing goes on, and strokes wait in the browser
         found = {}
-    asked = st.query_params.get("project")
-    if asked is not None and asked != st.session_state.get("annotate.address"):
-        st.session_state["annotate.project"] = asked if asked in found else FREE
-        if asked not in found and asked != FREE:
-            st.warning("This project is closed or not there any more: choose another one.", icon=":material/lock:")
-    if st.session_state.get("annotate.project") not in found:
-        st.session_state["annotate.project"] = FREE
+    if wanted != FREE and wanted not in found:
+        st.warning("This project is closed or not there any more: choose another one.", icon=":material/lock:")
+        wanted = FREE
     st.session_state["annotate.project"] = st.selectbox(
         "Draw",
         [FREE, *found],
-        index=[FREE, *found].index(st.session_state["annotate.project"]),
+        index=[FREE, *found].index(wanted),
         format_func=lambda one: "Free drawing" if one == FREE else found[one].name,
         help="A project gives out its pictures one after the other; in free drawing you choose them yourself.",
     )

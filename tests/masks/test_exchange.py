@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -225,6 +226,13 @@ def test_folders_are_annotators_and_files_may_say_nothing(tmp_path: Path) -> Non
     (tmp_path / ".DS_Store").write_bytes(b"\0")
     (tmp_path / "__MACOSX").mkdir()
     assert [one.annotator for one in import_masks(tmp_path, [OWL])] == ["anna", "bert", None]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_with_marks_match_however_a_system_writes_them(form: Literal["NFC", "NFD"], tmp_path: Path) -> None:
+    Image.fromarray(MASK).save(tmp_path / unicodedata.normalize(form, "Käse.png"))
+    pic = picture("Käse.jpg", (5, 7))
+    assert contents(import_masks(tmp_path, [pic])) == contents([named(pic, None, MASK)])
 
 
 def test_pictures_of_a_folder_are_opened_by_name(tmp_path: Path) -> None:
@@ -519,7 +527,7 @@ def test_an_export_that_breaks_off_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\nb", " ", "x" * 81])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\nb", " ", "x" * 81, ".ann", "Thumbs.db", "__MACOSX"])
 def test_names_that_no_folder_may_have_are_refused(name: str) -> None:
     with pytest.raises(XaiError) as error:
         named(OWL, name, MASK)

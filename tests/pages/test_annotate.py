@@ -185,11 +185,31 @@ def test_a_draft_of_another_tab_is_offered_and_opened_as_a_copy() -> None:
     assert page.expander[-1].label == "Earlier work: 1 draft"
     assert "A draft of" in texts(page) and "with 2 strokes" in texts(page)
     page.button(key=f"discard.{draft.id}").click().run()
-    assert [one.id for one in drafts.drafts("Bob")] == [other.id] and "A draft of" not in texts(page)
-    drafts.restore_draft(draft.id, "Bob")
-    page.run().button(key=f"open.draft.{draft.id}").click().run()
+    assert [one.id for one in drafts.drafts("Bob")] == [other.id] and ", discarded" in texts(page)
+    page.button(key=f"restore.draft.{draft.id}").click().run()
+    assert len(drafts.drafts("Bob")) == 2 and ", discarded" not in texts(page)
+    page.button(key=f"open.draft.{draft.id}").click().run()
     origin = page.session_state[f"studio.origin.Bob.{digest[:16]}.1"]
     assert (origin.kind, origin.id) == ("draft", draft.id)
+
+
+def test_a_draft_stays_within_reach_after_a_copy_of_it_was_left_for_a_version() -> None:
+    project = made(count=1)
+    (digest,) = [one.picture for one in projects.entries_of(project.id)]
+    version = draw("Bob", digest, project.id)
+    left = begun("Bob", digest, project.id, left=200)
+    copy = drafts.open_draft("Bob", digest, "a new tab", project.id)
+    assert copy.parent == left.id and not copy.number
+    page = opened(project=project)
+    page.session_state["studio.draft"] = f"studio.{digest[:16]}.Bob.{project.id}", copy.id
+    page.session_state[f"annotate.at.{project.id}.Bob"] = digest
+    page.run()
+    assert page.expander[-1].label == "Earlier work: 1 version", "the canvas shows an untouched copy of it"
+    third = drafts.open_draft("Bob", digest, "a new tab", project.id, version=version.id)
+    page.session_state["studio.draft"] = f"studio.{digest[:16]}.Bob.{project.id}", third.id
+    page.run()
+    assert page.expander[-1].label == "Earlier work: 1 draft, 1 version"
+    assert page.button(key=f"open.draft.{left.id}")
 
 
 def test_an_origin_is_taken_once() -> None:
@@ -240,6 +260,15 @@ def test_a_closed_project_leads_to_free_drawing() -> None:
     project = made()
     projects.change_project(project.id, "Anna", closed=True)
     page = opened(project=project)
+    assert "This project is closed" in texts(page) and page.selectbox[0].value == "free"
+
+
+def test_a_project_that_is_closed_meanwhile_leads_to_free_drawing_and_says_so() -> None:
+    project = made()
+    page = opened(project=project)
+    assert page.selectbox[0].value == str(project.id) and not page.warning
+    projects.change_project(project.id, "Anna", closed=True)
+    page.run()
     assert "This project is closed" in texts(page) and page.selectbox[0].value == "free"
 
 

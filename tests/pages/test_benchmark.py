@@ -91,6 +91,8 @@ def test_without_a_study_the_form_stands_there(page: AppTest, tmp_path: Path) ->
     assert not page.exception and not page.error
     assert "No study yet" in told(page)
     assert page.selectbox(key="study.pictures").options == ["Photos", "Imagenet50", "pictures"]
+    truths = [one.partition(", ")[2] or one for one in page.selectbox(key="study.masks").options]
+    assert truths == ["Majority", "STAPLE", "Union", "Intersection", "Starter masks", "None"]
     plan_small(page, tmp_path)
     assert "3 pictures there, without class labels" in told(page)
     assert "**48** results" in told(page) and "passes" in told(page)

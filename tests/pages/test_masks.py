@@ -147,7 +147,7 @@ def test_masks_of_an_open_project_are_hidden_from_whoever_has_not_drawn_yet(page
         drafts.submit(draft.id)
     page.run()
     assert sources(page) == [] and "(2) are hidden until you have submitted yours" in texts(page)
-    page.session_state["annotator"] = "Ada"
+    page.session_state["annotator"] = " Ada "  # as it was typed
     page.run()
     (source,) = sources(page)
     assert page.selectbox(key=source).value == "consensus majority" and "are hidden" not in texts(page)

@@ -85,7 +85,10 @@ def test_a_second_tab_goes_on_in_a_copy_and_both_stay(photo: str) -> None:
     assert (two.parent, two.number, two.tools, two.seconds) == (one.id, 0, {"brush": 2}, 7.0)
     assert two.id != one.id
     assert np.array_equal(two.mask.values, folded(1, 2))
-    assert [(info.id, info.continued) for info in drafts.drafts("Ann", photo)] == [(two.id, False), (one.id, True)]
+    assert {info.id: (info.continued, info.began) for info in drafts.drafts("Ann", photo)} == {
+        two.id: (False, (one.id, 2)),
+        one.id: (False, None),
+    }
     drafts.add_strokes(one.id, strokes(3))
     drafts.add_strokes(two.id, [a_stroke(1, seed=50)])
     assert np.array_equal(drafts.open_draft("Ann", photo, "one").mask.values, folded(1, 2, 3))
@@ -162,6 +165,28 @@ def test_a_discarded_draft_can_be_brought_back_and_comes_back_with_its_next_stro
     assert draft in [info.id for info in drafts.drafts()]
     told = [(change.who, change.action) for change in history.history("draft", draft)]
     assert told == [("Ann", "discard"), ("Bob", "restore"), ("Ann", "discard")]
+
+
+def test_a_draft_is_continued_only_by_a_copy_that_is_listed_with_strokes_or_submitted(photo: str) -> None:
+    one = drafts.open_draft("Ann", photo, "one").id
+    drafts.add_strokes(one, strokes(1, 2))
+
+    def continued() -> bool:
+        return next(info.continued for info in drafts.drafts("Ann", discarded=True) if info.id == one)
+
+    two = drafts.open_draft("Ann", photo, "two").id
+    assert not continued(), "its copy has nothing of its own"
+    drafts.add_strokes(two, strokes(1))
+    assert continued()
+    drafts.discard_draft(two, "Ann")
+    assert not continued(), "its copy is not listed"
+    listed = {info.id: info.discarded is not None for info in drafts.drafts("Ann", discarded=True)}
+    assert listed == {one: False, two: True}
+    assert [info.id for info in drafts.drafts("Ann")] == [one]
+    drafts.submit(drafts.open_draft("Ann", photo, "three", draft=one).id)
+    assert continued(), "an unchanged copy was submitted"
+    drafts.add_strokes(one, strokes(3))
+    assert not continued()
 
 
 def test_old_strokes_are_folded_and_nothing_changes(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:

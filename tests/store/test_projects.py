@@ -88,7 +88,7 @@ def test_a_wrong_project_changes_nothing(photos: list[str]) -> None:
     wrong = Mask(np.ones((3, 3), dtype=bool))
     for name, tasks, wanted, words in [
         ("Owls", [], 1, "Owls already"),
-        ("a/b", [], 1, "name"),
+        ("a/b", [], 1, "^A project's name"),
         ("Cats", [], 0, "annotators"),
         ("Cats", [Task("0" * 64)], 1, "registered"),
         ("Cats", [Task(photos[0], known=wrong)], 1, "3 x 3 pixels"),
@@ -178,6 +178,15 @@ def test_own_drafts_come_first_and_skipping_goes_round(photos: list[str]) -> Non
 
 def a_project_of_two(photos: list[str]) -> int:
     return projects.create_project("Two", "Boss", [Task(photos[4]), Task(photos[5])]).id
+
+
+def test_a_picture_that_was_taken_out_is_not_among_those_worked_on(photos: list[str]) -> None:
+    project = a_project(photos[:3])
+    order = all_of(project, "Ann")
+    projects.remove_task(project, order[1], "Boss")
+    assert [one.picture for one in queue.worked_on(project, "Ann")] == [order[0], order[2]]
+    projects.add_tasks(project, [Task(order[1])], "Boss")
+    assert [one.picture for one in queue.worked_on(project, "Ann")] == order
 
 
 def test_the_fewest_come_first(photos: list[str]) -> None:

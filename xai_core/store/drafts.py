@@ -65,7 +65,11 @@ class Draft:
 
 @dataclass(frozen=True)
 class DraftInfo:
-    """An unfinished draft in a list: the `number` of its strokes, and whether another draft `continued` all of them."""
+    """An unfinished draft in a list: the `number` of its strokes, and whether another draft `continued` all of them.
+
+    `began` is the draft that it is a copy of and the number of that one's last stroke then, or None. `discarded` is
+    when, or None.
+    """
 
     id: int
     annotator: str
@@ -76,6 +80,8 @@ class DraftInfo:
     started: datetime
     changed: datetime
     continued: bool
+    began: tuple[int, int] | None
+    discarded: datetime | None
 
 
 def open_draft(
@@ -201,14 +207,25 @@ def submit(draft: int, seconds: float | None = None, number: int | None = None) 
 
 
 def drafts(
-    annotator: str | None = None, picture: str | None = None, project: int | None = None
+    annotator: str | None = None, picture: str | None = None, project: int | None = None, *, discarded: bool = False
 ) -> tuple[DraftInfo, ...]:
-    """The unfinished drafts of what is named, last changed first."""
+    """The unfinished drafts of what is named, last changed first; with `discarded` those too that were discarded.
+
+    One is continued by a copy that is listed with strokes of its own, or was submitted.
+    """
     child = aliased(StoredDraft)
-    continued = sa.exists().where(child.parent_id == StoredDraft.id, child.parent_number == StoredDraft.number)
+    continued = sa.exists().where(
+        child.parent_id == StoredDraft.id,
+        child.parent_number == StoredDraft.number,
+        child.discarded.is_(None),
+        sa.or_(child.number > 0, child.version_id.is_not(None)),
+    )
     query = sa.select(StoredDraft, Annotator.name, continued).join(Annotator)
-    query = query.where(*_UNFINISHED).order_by(StoredDraft.changed.desc(), StoredDraft.id.desc())
+    query = query.where(StoredDraft.version_id.is_(None))
+    query = query.order_by(StoredDraft.changed.desc(), StoredDraft.id.desc())
     query = query.options(sa.orm.defer(StoredDraft.base))
+    if not discarded:
+        query = query.where(StoredDraft.discarded.is_(None))
     if annotator is not None:
         query = query.where(Annotator.name == annotator)
     if picture is not None:
@@ -216,12 +233,7 @@ def drafts(
     if project is not None:
         query = query.where(StoredDraft.project_id == project)
     with reading() as session:
-        return tuple(
-            DraftInfo(
-                row.id, name, row.picture, row.project_id, row.client, row.number, row.started, row.changed, whole
-            )
-            for row, name, whole in session.execute(query)
-        )
+        return tuple(_info(*row) for row in session.execute(query))
 
 
 def saved_draft(draft: int) -> Draft:
@@ -247,6 +259,22 @@ def stroke_digest(stroke: Stroke) -> str:
 
 
 _UNFINISHED = StoredDraft.version_id.is_(None), StoredDraft.discarded.is_(None)
+
+
+def _info(row: StoredDraft, name: str, continued: bool) -> DraftInfo:
+    return DraftInfo(
+        id=row.id,
+        annotator=name,
+        picture=row.picture,
+        project=row.project_id,
+        client=row.client,
+        number=row.number,
+        started=row.started,
+        changed=row.changed,
+        continued=continued,
+        began=None if row.parent_id is None else (row.parent_id, row.parent_number or 0),
+        discarded=row.discarded,
+    )
 
 
 def _flag(draft: int, who: str, discarded: bool) -> None:

@@ -84,7 +84,7 @@ def create_project(
     examples: Iterable[Example] = (),
 ) -> Project:
     """A new project; raises `XaiError` for a name that is taken, a picture that is not registered or a wrong mask."""
-    name, owner = checked_name(name), checked_name(owner)
+    name, owner = checked_name(name, "A project's"), checked_name(owner)
     with writing() as session:
         row = StoredProject(
             name=name, owner=owner, instructions=instructions, wanted=_wanted(wanted), created=now(), closed=None

@@ -131,7 +131,7 @@ def assignment_of(project: int, annotator: str, picture: str) -> Assignment:
 
 
 def worked_on(project: int, annotator: str) -> tuple[Assignment, ...]:
-    """The pictures of which this annotator has a version or a draft, in the order in which they were begun."""
+    """The project's pictures of which this annotator has a version or a draft, in the order they were begun in."""
     with reading() as session:
         project_row(session, project)
         person = session.scalars(sa.select(Annotator.id).where(Annotator.name == annotator)).one_or_none()
@@ -141,8 +141,7 @@ def worked_on(project: int, annotator: str) -> tuple[Assignment, ...]:
         query = sa.select(StoredDraft.picture).group_by(StoredDraft.picture).order_by(sa.func.min(StoredDraft.id))
         query = query.where(StoredDraft.project_id == project, StoredDraft.annotator_id == person)
         touched = [picture for picture in session.scalars(query) if picture in mine.versions or picture in mine.drafts]
-        known = session.scalars(sa.select(ProjectPicture.picture).where(ProjectPicture.project_id == project))
-        there = set(known)
+        there = {row.picture for row in _tasks(session, project)}
         return tuple(_assignment(session, project, picture, mine) for picture in touched if picture in there)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...images.decoding import SUFFIXES
 from ...types import Bools, Picture, XaiError
+from ..names import is_hidden
 from . import coco, label_studio, npz, png
 from .matching import Openable, Subject, Subjects
 from .named import NamedMask
@@ -14,7 +15,6 @@ from .reading import read_bytes, read_json
 
 Found = tuple[Subject, str | None, Bools]
 """A picture, whose mask it is if the file says so, and the mask bool (H, W)."""
-JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 def import_masks(
@@ -89,7 +89,7 @@ def _files(source: Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.iterdir() if not one.name.startswith(".") and one.name.lower() not in JUNK)
+    return sorted(one for one in folder.iterdir() if not is_hidden(one.name))
 
 
 def _is_mask(file: Path, inner: bool = False) -> bool:

@@ -86,6 +86,7 @@ class Subjects:
 
     def of_file(self, name: str) -> Subject:
         """The picture of a mask's file: both have the same name but for the ending; raises `XaiError`."""
+        name = plain_name(name)
         return self._one(name, [self._by_stem.get(stem(name), []), self._by_name.get(stem(name), [])])
 
     def of_entry(self, name: str) -> Subject:
