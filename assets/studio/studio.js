@@ -5,6 +5,7 @@
 // a tool has asked; `said`, { id, words, kind } to show, with the id of their message.
 
 import { decode, sides } from "./runs.js";
+import { Clock } from "./clock.js";
 import { Mask } from "./mask.js";
 import { History } from "./history.js";
 import { clear, fillHoles, invert, spreadOut, Superpixels } from "./regions.js";
@@ -42,6 +43,7 @@ class Studio {
     this.view = new View(this.stage, () => this.panel.refresh());
     this.view.drawTop = (context) => this.tool?.draw(context);
     Object.assign(this.view.look, LOOK, this.preferences());
+    this.clock = new Clock(root);
     this.outbox = new Outbox(() => this.panel.showSaving(this.outbox));
     this.pointers = new Map();
     this.labels = new Map(); // granularity -> Superpixels
@@ -59,6 +61,7 @@ class Studio {
   close() {
     window.removeEventListener("beforeunload", this.leaving);
     window.removeEventListener("online", this.online);
+    this.clock.close();
     this.outbox.close();
     this.view.close();
   }
@@ -155,8 +158,7 @@ class Studio {
     this.mask = mask;
     this.draft = opened.draft;
     this.number = opened.number;
-    this.spent = opened.seconds;
-    this.began = performance.now();
+    this.clock.start(opened.seconds);
     this.opening = "";
     this.history.clear();
     this.failures = 0;
@@ -232,7 +234,7 @@ class Studio {
 
   // The time of drawing on this draft.
   get seconds() {
-    return Math.round(10 * (this.spent + (performance.now() - this.began) / 1000)) / 10;
+    return Math.round(10 * this.clock.seconds) / 10;
   }
 
   change(name, reach) {
@@ -266,6 +268,7 @@ class Studio {
 
   submit() {
     if (this.paused() || this.drawing != null) return;
+    if (this.tool.begun) return this.panel.say("Finish what you have begun (Enter) or drop it (Esc) before you submit.", "problem");
     if (!this.mask.count) return this.panel.say("The mask is empty: draw the object before you submit it.", "problem");
     this.outbox.request("submit", { draft: this.draft, number: this.number, seconds: this.seconds });
   }

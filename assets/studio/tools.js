@@ -28,6 +28,11 @@ class Tool {
   }
   draw() {}
 
+  // Whether there is something that is neither in the mask yet nor given up.
+  get begun() {
+    return false;
+  }
+
   // Whether the stroke adds to the mask; Shift or Alt turns what the switch says.
   adds(event) {
     return (this.studio.settings.mode === "add") !== (event.shiftKey || event.altKey);
@@ -179,7 +184,25 @@ export class Box extends Tool {
   }
 }
 
-export class Polygon extends Tool {
+// Acts where the pointer went down, but only once it is up: a second finger, which zooms, takes it back.
+class Click extends Tool {
+  press(point, event) {
+    this.pressed = { point, value: this.adds(event) ? 1 : 0 };
+  }
+
+  release() {
+    if (!this.pressed) return;
+    const { point, value } = this.pressed;
+    this.pressed = null;
+    this.click(point, value);
+  }
+
+  cancel() {
+    this.pressed = null;
+  }
+}
+
+export class Polygon extends Click {
   constructor(studio) {
     super(studio);
     this.name = "polygon";
@@ -187,8 +210,12 @@ export class Polygon extends Tool {
     this.corners = [];
   }
 
-  press(point, event) {
-    if (!this.corners.length) this.value = this.adds(event) ? 1 : 0;
+  get begun() {
+    return this.corners.length > 0;
+  }
+
+  click(point, value) {
+    if (!this.corners.length) this.value = value;
     const near = ([x, y]) => Math.hypot(x - point.x, y - point.y) * this.studio.view.scale < CLOSE * this.studio.view.ratio;
     if (this.corners.length >= 3 && near(this.corners[0])) return this.close();
     const last = this.corners.at(-1);
@@ -202,7 +229,7 @@ export class Polygon extends Tool {
   }
 
   double() {
-    if (this.corners.length >= 3) this.close(); // its two presses have set one corner
+    if (this.corners.length >= 3) this.close(); // its two clicks have set one corner
   }
 
   close() {
@@ -218,6 +245,7 @@ export class Polygon extends Tool {
   }
 
   key(name) {
+    this.release(); // a key while the pointer is down comes after its corner
     if (!this.corners.length) return false;
     if (name === "Enter") this.close();
     else if (name === "Backspace" || name === "undo") this.corners.pop();
@@ -245,18 +273,17 @@ export class Polygon extends Tool {
   }
 }
 
-export class Flood extends Tool {
+export class Flood extends Click {
   constructor(studio) {
     super(studio);
     this.name = "flood";
     this.options = ["mode", "tolerance"];
   }
 
-  press(point, event) {
+  click(point, value) {
     if (!this.within(point)) return;
     const { mask, settings, rgba } = this.studio;
     const { x, y } = pixel(point);
-    const value = this.adds(event) ? 1 : 0;
     const box = flood(mask, rgba, x, y, settings.tolerance, value);
     this.studio.commit(`flood ${value ? "add" : "subtract"}`, box);
   }
@@ -350,6 +377,10 @@ export class Smart extends Box {
 
   leave() {
     this.drop();
+  }
+
+  get begun() {
+    return !!this.area;
   }
 
   press(point, event) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -356,15 +356,21 @@ def test_a_pen_draws_by_its_pressure(easel: Easel) -> None:
     np.testing.assert_array_equal(easel.stored(), distance <= 41 / 4)
 
 
-@pytest.mark.slow
-def test_one_finger_draws_and_two_zoom(easel: Easel) -> None:
-    easel.size(2)
-    session = easel.page.context.new_cdp_session(easel.page)
+def fingers(page: Page) -> Callable[..., None]:
+    """Sends a touch event of a kind, with the places in the window of all fingers that are down."""
+    session = page.context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
         places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
+    return touch
+
+
+@pytest.mark.slow
+def test_one_finger_draws_and_two_zoom(easel: Easel) -> None:
+    easel.size(2)
+    touch = fingers(easel.page)
     start, end = easel.place(150.5, 100.5), easel.place(350.5, 100.5)
     touch("touchStart", start)
     touch("touchMove", end)
@@ -381,6 +387,48 @@ def test_one_finger_draws_and_two_zoom(easel: Easel) -> None:
     touch("touchEnd")
     assert float(str(easel.stage.get_attribute("data-scale"))) == pytest.approx(3 * scale, rel=0.05)
     np.testing.assert_array_equal(easel.stored(), drawn, "the stroke that the second finger ended is taken back")
+
+
+@pytest.mark.slow
+def test_two_fingers_zoom_without_a_click_of_the_first(easel: Easel) -> None:
+    touch = fingers(easel.page)
+
+    def tap(x: float, y: float) -> None:
+        touch("touchStart", easel.place(x, y))
+        touch("touchEnd")
+
+    def zoom(x: float, y: float) -> None:
+        x, y = easel.place(x, y)
+        scale = float(str(easel.stage.get_attribute("data-scale")))
+        touch("touchStart", (x - 40, y))
+        touch("touchStart", (x - 40, y), (x + 40, y))
+        touch("touchMove", (x - 60, y), (x + 60, y))
+        touch("touchEnd")
+        assert float(str(easel.stage.get_attribute("data-scale"))) == pytest.approx(1.5 * scale, rel=0.05)
+        easel.press("0")
+
+    def cancelled(x: float, y: float) -> None:
+        touch("touchStart", easel.place(x, y))
+        touch("touchCancel")
+
+    easel.press("f")
+    zoom(300.5, 200.5)
+    cancelled(300.5, 200.5)
+    expect(easel.button("Undo")).to_be_disabled()
+    assert not easel.stored().any()
+    tap(300.5, 200.5)
+    assert easel.stored()[200, 300]
+    easel.press("Control+z", "p")
+    tap(100, 100)
+    zoom(300, 50)
+    tap(400, 100)
+    cancelled(500, 50)
+    tap(400, 300)
+    easel.press("Enter")
+    down, right = grid(easel.picture)
+    expected = (right < 400) & (down > 100) & (3 * (down - 100) < 2 * (right - 100))
+    sure = segment_distance(easel.picture, (100, 100), (400, 100), (400, 300), (100, 100)) > 1.5
+    np.testing.assert_array_equal(easel.stored()[sure], expected[sure])
 
 
 def test_a_reload_in_mid_drawing_brings_everything_back(easel: Easel) -> None:
@@ -604,6 +652,56 @@ def test_a_half_drawn_mask_is_shown(easel: Easel, tmp_path: Path, request: pytes
     expect(easel.page.locator(".area")).to_have_text(re.compile(r"Mask [1-9]\d*\.\d %"))
     keep_screenshot(easel.page, f"studio-{scheme}", tmp_path)
     easel.press("Escape")
+
+
+def test_what_is_begun_is_accepted_or_dropped_before_a_mask_is_submitted(easel: Easel) -> None:
+    easel.drag((100, 380), (300, 380))
+    draft, drawn = easel.draft(), easel.stored()
+    notice = easel.page.locator(".studio .notice")
+    accept = easel.button("Accept")
+
+    def refused(*keys: str) -> None:
+        """Refuses to submit until these keys are pressed; what is begun stays."""
+        easel.press("Control+Enter")
+        expect(notice).to_have_text("Finish what you have begun (Enter) or drop it (Esc) before you submit.")
+        easel.press(*keys)
+
+    easel.press("p")
+    easel.click(20, 20)
+    refused()
+    easel.click(60, 20)
+    easel.click(60, 60)
+    refused("Enter")
+    polygon = easel.stored()
+    assert polygon[30, 50] and (polygon >= drawn).all()
+    easel.press("g")
+    easel.drag((120.5, 30.5), (480.5, 330.5))
+    expect(accept).to_be_enabled(timeout=LONG)
+    refused("Enter")
+    accepted = easel.stored()
+    assert accepted[30:331, 120:481].mean() > 0.2
+    easel.drag((120.5, 30.5), (480.5, 330.5))
+    expect(accept).to_be_enabled(timeout=LONG)
+    refused("Escape")
+    easel.press("Control+Enter")
+    expect(notice).to_have_text("Submitted as version 1", timeout=LONG)
+    easel.next_draft(draft)
+    np.testing.assert_array_equal(easel.stored(), accepted)
+
+
+def test_a_pause_is_no_time_of_drawing(easel: Easel) -> None:
+    """The time of an hour's pause, half a minute, is kept with the stroke after it."""
+    easel.page.evaluate("""() => {
+        const now = performance.now.bind(performance);
+        window.skipped = 0;
+        performance.now = () => now() + window.skipped;
+    }""")
+    easel.drag((100, 100), (300, 200))
+    easel.saved()
+    easel.page.evaluate("window.skipped = 3.6e6")
+    easel.drag((100, 200), (300, 300))
+    easel.saved()
+    assert 30 < drafts.saved_draft(int(easel.draft())).seconds < 150
 
 
 @pytest.mark.slow

@@ -266,3 +266,54 @@ def test_strokes_after_a_gap_count_as_refused(page: Page, answer: dict[str, Any]
         "refused": refused,
         "waiting": 0 if refused else 2,
     }
+
+
+def test_the_time_of_drawing_is_without_long_pauses_and_hidden_tabs(page: Page) -> None:
+    found = page.evaluate(
+        """async () => {
+            const { Clock } = await import("./clock.js");
+            const now = performance.now;
+            let time = 0;
+            let hidden = false;
+            performance.now = () => 1000 * time;
+            Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+            const root = document.createElement("div");
+            const clock = new Clock(root);
+            const found = [];
+            const after = (seconds, event = null, target = root) => {
+                time += seconds;
+                if (event) target.dispatchEvent(new Event(event));
+                found.push(clock.seconds);
+            };
+            const show = (shown, seconds) => {
+                hidden = !shown;
+                after(seconds, "visibilitychange", document);
+            };
+            time = 500;
+            clock.start(7);
+            after(10); // since the picture is there
+            after(2, "pointermove");
+            after(29.5, "keydown");
+            after(29);
+            after(3600); // lunch
+            after(100, "pointerdown");
+            after(1, "wheel");
+            show(false, 4);
+            after(50);
+            show(true, 600);
+            after(5, "pointerup");
+            after(40);
+            show(false, 0);
+            clock.start(1); // another draft comes while nobody looks
+            after(20);
+            show(true, 20);
+            after(3);
+            clock.close();
+            show(false, 2); // is heard no more
+            after(1);
+            delete document.hidden;
+            performance.now = now;
+            return found;
+        }"""
+    )
+    assert found == [17, 19, 48.5, 77.5, 78.5, 78.5, 79.5, 83.5, 83.5, 83.5, 88.5, 118.5, 118.5, 1, 1, 4, 6, 7]
