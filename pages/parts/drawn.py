@@ -41,14 +41,33 @@ def newest(found: Iterable[Version]) -> dict[str, Newest]:
 def of_pictures(name: str, project: int | None, picture: str | None = None) -> dict[str, Newest]:
     """The newest versions by picture, of one project or of all masks, as far as this person may see them.
 
-    Masks of a project that is open are shown to its owner, and to whoever has submitted one of the same picture there.
+    Masks of a project that is open are shown to its owner, and to whoever has submitted one of the same picture there:
+    the own one, and of others no more than are wanted.
     """
-    owners = {one.id: one.owner for one in projects.projects()}
+    blind: dict[int | None, int] = {one.id: one.wanted for one in projects.projects() if one.owner != name}
     found = versions(picture, project=project)
     own = {(one.picture, one.project) for one in found if one.annotator == name}
     return newest(
-        one for one in found if owners.get(one.project or 0, name) == name or (one.picture, one.project) in own
+        cut([one for one in found if one.project not in blind or (one.picture, one.project) in own], name, blind)
     )
+
+
+def cut(found: Sequence[Version], name: str, wanted: Mapping[int | None, int]) -> list[Version]:
+    """Of versions, oldest first, those of no more people per picture than a project wants: of this one and the first.
+
+    Everybody draws hidden controls, so that nobody can tell one by the number of its masks.
+    """
+    people: dict[tuple[str, int | None], set[str]] = {}
+    for one in found:
+        if one.annotator == name:
+            people[one.picture, one.project] = {name}
+    kept = []
+    for one in found:
+        who = people.setdefault((one.picture, one.project), set())
+        if one.annotator in who or one.project not in wanted or len(who) < wanted[one.project]:
+            who.add(one.annotator)
+            kept.append(one)
+    return kept
 
 
 def mask(version: Version) -> Mask:

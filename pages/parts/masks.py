@@ -82,10 +82,12 @@ def _agreed(name: str, digests: tuple[str, ...], _masks: list[Mask]) -> Mask:
 
 def _drawn(digest: str) -> dict[str, Mask]:
     """Each person's newest mask of a picture, by name, as far as whoever looks may see it; says what is hidden."""
-    found = drawn.of_pictures(person.known(), None, digest).get(digest, {})
-    hidden = {one.annotator for one in versions(digest)} - set(found)
-    if hidden:
-        st.caption(f"Masks of an open project ({len(hidden)}) are hidden until you have submitted yours.")
+    name = person.known()
+    found = drawn.of_pictures(name, None, digest).get(digest, {})
+    there = versions(digest)
+    mine = {one.project for one in there if one.annotator == name}
+    if {one.annotator for one in there if one.project not in mine} - set(found):
+        st.caption("Masks of an open project are hidden until you have submitted yours.")
     return {name: drawn.mask(version) for name, version in found.items()}
 
 

@@ -137,7 +137,7 @@ def _facts(version: Version, control: float | None) -> str:
     facts.append(f"{_share(version.id, drawn.where(), version):.1%} of the picture")
     facts.append("imported" if version.origin == "import" else "smart tools" if version.smart else "by hand alone")
     if control is not None:
-        facts.append(f"control picture: IoU {control:.3f}")
+        facts.append(f"control picture: IoU of version 1 {control:.3f}")
     return " · ".join(facts)
 
 

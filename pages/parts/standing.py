@@ -33,7 +33,7 @@ def show(project: Project, name: str) -> None:
         st.caption("Link for annotators")
         st.code(link(project), language=None)
     _people(project, progress, found, mine)
-    _pictures(project, found, mine)
+    _pictures(project, found, name)
 
 
 def link(project: Project) -> str:
@@ -74,16 +74,19 @@ def _people(project: Project, progress: queue.ProjectProgress, found: tuple[Vers
                 format="percent", help="The part of the masks for which superpixels, GrabCut, fill or SAM were used."
             ),
             "IoU on controls": st.column_config.NumberColumn(
-                format="%.3f", help="Mean overlap with the known masks of the control pictures; only you see it."
+                format="%.3f",
+                help="Mean overlap of first versions with the controls' known masks; only you see it.",
             ),
             "Median time": st.column_config.TextColumn(help="Of drawing, per mask."),
         },
     )
 
 
-def _pictures(project: Project, found: tuple[Version, ...], mine: bool) -> None:
+def _pictures(project: Project, found: tuple[Version, ...], name: str) -> None:
+    """The table of pictures; to all but the owner a control looks as any other picture."""
     entries = projects.entries_of(project.id)
-    people = drawn.newest(found)
+    mine = project.owner == name
+    people = drawn.newest(found if mine else drawn.cut(found, name, {project.id: project.wanted}))
     done = {(version.picture, version.annotator) for version in found}
     working = Counter(
         picture
@@ -96,12 +99,12 @@ def _pictures(project: Project, found: tuple[Version, ...], mine: bool) -> None:
     for entry in entries:
         reviews = [version.review for version in people.get(entry.picture, {}).values() if version.review is not None]
         drawn_by = len(people.get(entry.picture, {}))
-        shown = drawn_by if mine else min(drawn_by, project.wanted)  # a control has more, which nobody should know
+        at_work = working[entry.picture] if mine else min(working[entry.picture], project.wanted - drawn_by)
         row: dict[str, object] = {
             "Picture": entry.name,
             "Question": entry.question,
-            "Masks": f"{shown} of {project.wanted}",
-            "In work": working[entry.picture],
+            "Masks": f"{drawn_by} of {project.wanted}",
+            "In work": at_work,
             "Accepted": sum(one.accepted for one in reviews),
             "Returned": sum(not one.accepted for one in reviews),
         }

@@ -140,13 +140,13 @@ def test_a_database_that_cannot_be_opened_is_one_sentence_and_the_maps_are_there
 
 def test_masks_of_an_open_project_are_hidden_from_whoever_has_not_drawn_yet(page: AppTest, brick: Picture) -> None:
     photo = pictures.register(brick)
-    project = projects.create_project("Bricks", "Boss", [projects.Task(photo)]).id
+    project = projects.create_project("Bricks", "Boss", [projects.Task(photo)], wanted=2).id
     for who in ("Ada", "Grace"):
         draft = drafts.open_draft(who, photo, f"tab of {who}", project)
         drafts.add_strokes(draft.id, [Stroke(1, "brush", (10, 10, 50, 60), (0, 3000))])
         drafts.submit(draft.id)
     page.run()
-    assert sources(page) == [] and "(2) are hidden until you have submitted yours" in texts(page)
+    assert sources(page) == [] and "are hidden until you have submitted yours" in texts(page)
     page.session_state["annotator"] = " Ada "  # as it was typed
     page.run()
     (source,) = sources(page)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import drawn
 from tests.conftest import ROOT
 from xai_core.images.galleries import bundled
 from xai_core.masks.runs import encoded
@@ -162,6 +163,38 @@ def test_progress_shows_who_has_done_what() -> None:
     others = opened("Bob", project=str(project.id))
     people, table = (element.value for element in others.dataframe)
     assert "IoU on controls" not in people and "Control" not in table, "for the owner alone"
+
+
+def test_a_control_looks_as_any_other_picture_to_all_but_the_owner() -> None:
+    project = made(wanted=2, known=True)
+    photo, _, control = photos()
+    people = ("Bob", "Cleo", "Dora", "Emil")
+    for at, name in enumerate(people):
+        reviews.accept(draw(name, control, box(control, 100 + at), project.id).id, "Anna")
+    for name in people[:2]:
+        reviews.accept(draw(name, photo, box(photo, 100), project.id).id, "Anna")
+    draft = drafts.open_draft("Fay", control.digest, "tab", project.id)
+    drafts.add_strokes(draft.id, [Stroke(1, "brush", (0, 0, 1, 1), (0, 1))])
+    columns = ["Masks", "Accepted", "Returned", "In work"]
+
+    def rows(name: str) -> list[list[object]]:
+        table = opened(name, project=str(project.id)).dataframe[-1].value
+        return [list(table[columns].iloc[at]) for at in (0, 2)]
+
+    assert rows("Anna") == [["2 of 2", 2, 0, 0], ["4 of 2", 4, 0, 1]]
+    for name in ("Bob", "Emil", "Fay"):
+        first, other = rows(name)
+        assert first == other == ["2 of 2", 2, 0, 0]
+    shown = {name: list(drawn.of_pictures(name, project.id).get(control.digest, {})) for name in ("Anna", *people)}
+    assert shown == {
+        "Anna": list(people),
+        "Bob": ["Bob", "Cleo"],
+        "Cleo": ["Bob", "Cleo"],
+        "Dora": ["Bob", "Dora"],
+        "Emil": ["Bob", "Emil"],
+    }
+    projects.change_project(project.id, "Anna", closed=True)
+    assert list(drawn.of_pictures("Bob", project.id)[control.digest]) == list(people)
 
 
 def test_a_mask_is_accepted_or_returned_with_a_comment() -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from xai_core.masks.strokes import Stroke
 from xai_core.store import drafts, pictures, projects, queue, reviews, versions
 from xai_core.store.history import history
 from xai_core.store.projects import Example, Task
@@ -245,6 +246,19 @@ def test_controls_look_like_all_others_and_everybody_draws_them(photos: list[str
     assert results["Ann"][photos[0]] == pytest.approx(expected)
     with pytest.raises(XaiError, match="owner"):
         projects.control_results(project, "Ann")
+
+
+def test_a_control_is_judged_by_the_first_mask_whatever_comes_after_it(photos: list[str]) -> None:
+    project = a_project(photos[:1], controls=1)
+    first = draw(project, "Ann", photos[0], seed=1)
+    expected = {"Ann": {photos[0]: pytest.approx(versions.mask_of(first.id).values.mean())}}
+    draft = drafts.open_draft("Ann", photos[0], "tab", project)
+    height, width = SIZE
+    drafts.add_strokes(draft.id, [Stroke(1, "brush", (0, 0, height, width), (0, height * width))])
+    assert versions.mask_of(drafts.submit(draft.id).id).values.all()
+    assert projects.control_results(project, "Boss") == expected
+    versions.delete_version(first.id, "Ann")
+    assert projects.control_results(project, "Boss") == expected
 
 
 def test_controls_come_early_for_some_and_late_for_others(photos: list[str]) -> None:

@@ -219,13 +219,13 @@ def examples_of(project: int) -> tuple[Example, ...]:
 
 
 def control_results(project: int, who: str) -> dict[str, dict[str, float]]:
-    """IoU with the known mask, in [0, 1], of each annotator's newest mask of each control, by name and picture.
+    """IoU with the known mask, in [0, 1], of each annotator's first mask of each control, by name and picture.
 
-    Only the project's owner may see it; raises `XaiError` for anybody else.
+    The first one counts, deleted or not, as later ones may be drawn by whoever has guessed what is a control. Only the
+    project's owner may see it; raises `XaiError` for anybody else.
     """
-    newest = sa.select(sa.func.max(StoredVersion.id)).where(StoredVersion.deleted.is_(None))
-    newest = newest.where(StoredVersion.project_id == project)
-    newest = newest.group_by(StoredVersion.annotator_id, StoredVersion.picture)
+    first = sa.select(sa.func.min(StoredVersion.id)).where(StoredVersion.project_id == project)
+    first = first.group_by(StoredVersion.annotator_id, StoredVersion.picture)
     query = sa.select(
         Annotator.name, StoredVersion.picture, StoredVersion.runs, ProjectPicture.known, StoredPicture.height,
         StoredPicture.width,
@@ -235,7 +235,7 @@ def control_results(project: int, who: str) -> dict[str, dict[str, float]]:
         ProjectPicture,
         sa.and_(ProjectPicture.project_id == project, ProjectPicture.picture == StoredVersion.picture),
     )
-    query = query.where(StoredVersion.id.in_(newest), ProjectPicture.known.is_not(None)).order_by(Annotator.name)
+    query = query.where(StoredVersion.id.in_(first), ProjectPicture.known.is_not(None)).order_by(Annotator.name)
     with reading() as session:
         if project_row(session, project).owner != who:
             raise XaiError("Only the project's owner sees the results of its control pictures.")
