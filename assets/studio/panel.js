@@ -118,7 +118,8 @@ export class Panel {
       tolerance: this.slider("Tolerance", "Colour tolerance", 0, 128, get("tolerance"), (value) => studio.set("tolerance", Math.round(value))),
       level: this.choice("level", "Size of the patches", ["coarse", "medium", "fine"].map((one) => [one, one[0].toUpperCase() + one.slice(1)]), get("level"), set("level")),
       marks: make("div", { class: "pair" },
-        this.choice("marks", "What the next stroke marks", [["object", "Object"], ["background", "Background"]], get("marks"), set("marks")),
+        this.choice("marks", "What the next stroke marks", [["object", "Object"], ["background", "Background"]], get("marks"), set("marks"))),
+      finish: make("div", { class: "pair" },
         (this.accept = this.button("check", "Accept", "Enter", () => studio.accept(), null, "Accept")),
         (this.drop = this.button("close", "Drop", "Esc", () => studio.tool.key("Escape"), null, "Drop"))),
     };
@@ -223,8 +224,8 @@ export class Panel {
     const tool = studio.tool;
     const shown = tool?.options ?? [];
     for (const [name, option] of Object.entries(this.options)) option.hidden = !shown.includes(name);
-    this.accept.disabled = !studio.view.preview;
-    this.drop.disabled = !tool?.area;
+    this.accept.disabled = !tool?.ready;
+    this.drop.disabled = !tool?.begun;
     this.undo.disabled = !studio.history.done.length;
     this.redo.disabled = !studio.history.undone.length;
     this.hint.textContent = tool?.area === null ? "Drag a box around the object" : tool?.area ? "Mark object and background to refine" : (HINTS[tool?.name] ?? "");

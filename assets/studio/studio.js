@@ -268,7 +268,7 @@ class Studio {
 
   submit() {
     if (this.paused() || this.drawing != null) return;
-    if (this.tool.begun) return this.panel.say("Finish what you have begun (Enter) or drop it (Esc) before you submit.", "problem");
+    if (this.tool.begun) return this.panel.say("Accept what you have begun (Enter) or drop it (Esc) before you submit.", "problem");
     if (!this.mask.count) return this.panel.say("The mask is empty: draw the object before you submit it.", "problem");
     this.outbox.request("submit", { draft: this.draft, number: this.number, seconds: this.seconds });
   }

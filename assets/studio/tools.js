@@ -33,6 +33,11 @@ class Tool {
     return false;
   }
 
+  // Whether what is begun can be accepted as it is.
+  get ready() {
+    return false;
+  }
+
   // Whether the stroke adds to the mask; Shift or Alt turns what the switch says.
   adds(event) {
     return (this.studio.settings.mode === "add") !== (event.shiftKey || event.altKey);
@@ -206,7 +211,7 @@ export class Polygon extends Click {
   constructor(studio) {
     super(studio);
     this.name = "polygon";
-    this.options = ["mode"];
+    this.options = ["mode", "finish"];
     this.corners = [];
   }
 
@@ -214,14 +219,24 @@ export class Polygon extends Click {
     return this.corners.length > 0;
   }
 
+  get ready() {
+    return this.corners.length >= 3;
+  }
+
   click(point, value) {
-    if (!this.corners.length) this.value = value;
+    if (this.begun) this.closed = false;
+    else this.value = value;
     const near = ([x, y]) => Math.hypot(x - point.x, y - point.y) * this.studio.view.scale < CLOSE * this.studio.view.ratio;
     if (this.corners.length >= 3 && near(this.corners[0])) return this.close();
     const last = this.corners.at(-1);
     const same = last && Math.hypot(last[0] - point.x, last[1] - point.y) * this.studio.view.scale < 2 * this.studio.view.ratio;
     if (!same) this.corners.push([point.x, point.y]);
+    this.changed();
+  }
+
+  changed() {
     this.studio.view.touch();
+    this.studio.panel.refresh();
   }
 
   move() {
@@ -229,13 +244,15 @@ export class Polygon extends Click {
   }
 
   double() {
-    if (this.corners.length >= 3) this.close(); // its two clicks have set one corner
+    if (this.ready) this.close(); // its two clicks have set one corner
+    else if (this.closed) this.key("Escape"); // the first click has closed it, and the second one has set a corner
   }
 
   close() {
     const { corners } = this;
     this.corners = [];
-    if (corners.length < 3) return this.studio.view.touch();
+    this.closed = true;
+    if (corners.length < 3) return this.changed();
     const box = polygon(this.studio.mask, corners, this.value);
     this.studio.commit(`polygon ${this.value ? "add" : "subtract"}`, box);
   }
@@ -251,7 +268,7 @@ export class Polygon extends Click {
     else if (name === "Backspace" || name === "undo") this.corners.pop();
     else if (name === "Escape") this.corners = [];
     else return false;
-    this.studio.view.touch();
+    this.changed();
     return true;
   }
 
@@ -383,6 +400,10 @@ export class Smart extends Box {
     return !!this.area;
   }
 
+  get ready() {
+    return !!this.studio.view.preview;
+  }
+
   press(point, event) {
     if (!this.area) return super.press(point, event);
     const { settings } = this.studio;
@@ -406,7 +427,7 @@ export class Smart extends Box {
       this.start = null;
       if (box.bottom - box.top < 2 || box.right - box.left < 2) return this.studio.view.touch();
       this.area = box;
-      this.options = ["size", "marks"];
+      this.options = ["size", "marks", "finish"];
       this.studio.panel.refresh();
     } else {
       if (!this.line) return;

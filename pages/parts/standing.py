@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from statistics import fmean, median
 from urllib.parse import urlsplit
 
@@ -97,13 +98,16 @@ def _pictures(project: Project, found: tuple[Version, ...], name: str) -> None:
     )
     rows = []
     for entry in entries:
-        reviews = [version.review for version in people.get(entry.picture, {}).values() if version.review is not None]
-        drawn_by = len(people.get(entry.picture, {}))
-        at_work = working[entry.picture] if mine else min(working[entry.picture], project.wanted - drawn_by)
+        drawers, at_work = people.get(entry.picture, {}), working[entry.picture]
+        if not mine:
+            most = project.wanted - (entry.control and name not in drawers)  # else a full picture that comes is one
+            drawers = dict(islice(drawers.items(), most))
+            at_work = min(at_work, most - len(drawers))
+        reviews = [version.review for version in drawers.values() if version.review is not None]
         row: dict[str, object] = {
             "Picture": entry.name,
             "Question": entry.question,
-            "Masks": f"{drawn_by} of {project.wanted}",
+            "Masks": f"{len(drawers)} of {project.wanted}",
             "In work": at_work,
             "Accepted": sum(one.accepted for one in reviews),
             "Returned": sum(not one.accepted for one in reviews),

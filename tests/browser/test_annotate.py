@@ -663,7 +663,7 @@ def test_what_is_begun_is_accepted_or_dropped_before_a_mask_is_submitted(easel: 
     def refused(*keys: str) -> None:
         """Refuses to submit until these keys are pressed; what is begun stays."""
         easel.press("Control+Enter")
-        expect(notice).to_have_text("Finish what you have begun (Enter) or drop it (Esc) before you submit.")
+        expect(notice).to_have_text("Accept what you have begun (Enter) or drop it (Esc) before you submit.")
         easel.press(*keys)
 
     easel.press("p")
@@ -673,6 +673,14 @@ def test_what_is_begun_is_accepted_or_dropped_before_a_mask_is_submitted(easel: 
     easel.click(60, 60)
     refused("Enter")
     polygon = easel.stored()
+    for corner in [(520, 20), (560, 20), (560, 60)]:
+        easel.click(*corner)
+    easel.page.mouse.dblclick(*easel.place(520, 20))  # the first of its clicks closes it
+    expect(accept).to_be_disabled()
+    expect(easel.button("Drop")).to_be_disabled()
+    easel.click(20, 380)
+    easel.button("Drop").click()
+    expect(easel.button("Drop")).to_be_disabled()
     assert polygon[30, 50] and (polygon >= drawn).all()
     easel.press("g")
     easel.drag((120.5, 30.5), (480.5, 330.5))

@@ -167,6 +167,19 @@ def test_a_discarded_draft_can_be_brought_back_and_comes_back_with_its_next_stro
     assert told == [("Ann", "discard"), ("Bob", "restore"), ("Ann", "discard")]
 
 
+def test_a_copy_of_an_untouched_copy_goes_on_from_what_that_was_copied_from(photo: str) -> None:
+    one = drafts.open_draft("Ann", photo, "Monday").id
+    drafts.add_strokes(one, strokes(1))
+    drafts.open_draft("Ann", photo, "Tuesday")
+    three = drafts.open_draft("Ann", photo, "Wednesday").id
+    listed = {info.id: info for info in drafts.drafts("Ann", photo)}
+    assert listed[three].began == (one, 1) and not listed[one].continued
+    drafts.add_strokes(three, strokes(1))
+    assert next(info.continued for info in drafts.drafts("Ann") if info.id == one)
+    drafts.submit(three)
+    assert [info.id for info in drafts.drafts("Ann") if info.number and not info.continued] == []
+
+
 def test_a_draft_is_continued_only_by_a_copy_that_is_listed_with_strokes_or_submitted(photo: str) -> None:
     one = drafts.open_draft("Ann", photo, "one").id
     drafts.add_strokes(one, strokes(1, 2))

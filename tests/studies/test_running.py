@@ -301,6 +301,22 @@ def test_labels_and_pictures_that_change_leave_one_version_of_each_row(
     pd.testing.assert_frame_equal(Log(out).read(), before)
 
 
+def test_what_is_there_counts_from_the_start_and_what_has_other_labels_does_not(
+    pictures: Path, tmp_path: Path, engine: InlineEngine
+) -> None:
+    def stopped_at_once() -> int:
+        with pytest.raises(Cancelled):
+            run(plan_of(small(pictures)), engine, tmp_path / "out", stop=lambda: True)
+        standing = standing_of(tmp_path / "out")
+        assert standing is not None and not standing.ended
+        return standing.done
+
+    done = run(plan_of(small(pictures)), engine, tmp_path / "out").done
+    assert stopped_at_once() == done > 0
+    (pictures / "labels.csv").write_text("file,label\n0.png,1\n1.png,2\n2.png,\n")
+    assert stopped_at_once() == done // 3, "of one picture, whose label is as it was"
+
+
 def test_a_folder_that_holds_other_things_is_refused(pictures: Path, tmp_path: Path, engine: InlineEngine) -> None:
     out = tmp_path / "paper"
     (out / "tables").mkdir(parents=True)

@@ -345,14 +345,17 @@ def _begun(
     """A new draft in the state of another one that is folded, or of a version, or empty."""
     annotator_id, picture, project = work
     moment = now()
+    continued: tuple[int | None, int | None] = (parent.id, parent.number) if parent else (None, None)
+    if parent and not parent.number and parent.parent_id is not None:
+        continued = parent.parent_id, parent.parent_number  # an untouched copy is what it was copied from
     row = StoredDraft(
         annotator_id=annotator_id,
         picture=picture,
         project_id=project,
         client=client,
         begun_from=origin.id if origin else None,
-        parent_id=parent.id if parent else None,
-        parent_number=parent.number if parent else None,
+        parent_id=continued[0],
+        parent_number=continued[1],
         begun_tools=_tools(session, parent) if parent else dict(origin.tools) if origin else {},
         base=parent.base if parent else origin.runs if origin else None,
         base_number=0,

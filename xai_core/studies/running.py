@@ -17,6 +17,7 @@ from typing import Any, cast
 from ..classifiers import weights
 from ..engine.jobs import Engine, Job
 from ..engine.requests import Request
+from ..registry import TRIALS
 from ..types import Cancelled, Prediction, XaiError
 from .base import Unit
 from .plan import Choice, Opening, Plan, plan_of
@@ -181,7 +182,7 @@ class _Runner:
         self._what = ""
         earlier = standing_of(out)
         self._earlier, self._started = 0.0 if earlier is None else earlier.seconds, time.monotonic()
-        self._before = min(len(self._known), self._units)
+        self._before = min(self._surely_done(), self._units)
         self._standing = Standing(self._before, self._units, 0, self._passes, seconds=self._earlier)
 
     def run(self) -> Standing:
@@ -297,6 +298,20 @@ class _Runner:
         self._done += 1
         self._passes_done += passes
         return passes
+
+    def _surely_done(self) -> int:
+        """Units of pictures that are done and still asked for, as names and labels tell; trials are come by soon."""
+        if self._plan.pictures is None:
+            return 0
+        rows = self._log.read()
+        own = rows[~rows["failed"] & ~rows["score"].str.split(".").str[0].isin([spec.name for spec in TRIALS])]
+        kept = {
+            (entry.name, card.name, entry.truth(card))
+            for entry in self._plan.pictures.entries
+            for card in self._plan.cards
+        }
+        places = zip(own["picture"], own["model"], own["truth"], strict=True)
+        return int(own["unit"][[place in kept for place in places]].nunique())
 
     def _progress(self) -> None:
         left = None
