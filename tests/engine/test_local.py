@@ -343,6 +343,7 @@ def test_a_worker_that_is_killed_is_started_again_and_its_job_is_computed(bench:
     assert bench.engine.worker_pid != pid and not is_running(pid)
 
 
+@pytest.mark.slow
 def test_a_job_that_was_taken_up_again_after_a_cancel_survives_a_kill_too(bench: Bench) -> None:
     request = slow(seed=131, samples=8, model="slower")
     interrupted(bench.engine, "both", request)
@@ -353,6 +354,7 @@ def test_a_job_that_was_taken_up_again_after_a_cancel_survives_a_kill_too(bench:
     assert job.state == "done", job.error
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_worker_twice_fails_and_the_others_are_computed(bench: Bench) -> None:
     deadly, other = explain("gradcam", model="deadly"), explain("gradcam", seed=132)
     jobs = poll(bench.engine, "deadly", [deadly, other], settled)

@@ -194,6 +194,7 @@ def test_a_running_request_ends_within_two_batches_of_its_cancel(bench: Bench, c
     assert request.key(bench.engine.profile or {}) not in bench.files
 
 
+@pytest.mark.slow
 def test_an_actor_that_is_killed_is_started_again_and_its_result_is_there_exactly_once(
     bench: Bench, crew: list[int]
 ) -> None:
